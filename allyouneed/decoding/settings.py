@@ -1,0 +1,23 @@
+"""The settings of decoding, torch-free."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from allyouneed.settings import Settings
+
+
+class DecodingSettings(Settings):
+    """How a translation is searched."""
+
+    beam: int = Field(5, ge=1, le=200, description="Hypotheses kept per sentence; 1 is greedy search.")
+    length_penalty: float = Field(0.6, ge=0, le=5, description="Alpha of the length penalty.")
+    penalty: Literal["gnmt", "average", "none"] = Field(
+        "gnmt",
+        description="Formula: gnmt ((5+n)/6)^alpha, average n^alpha, none 1; a score is log-probability / penalty.",
+    )
+    max_extra: int = Field(
+        50, ge=1, description="A translation may be this many pieces longer than its source (paper: 50)."
+    )
+    max_source: int = Field(1024, ge=1, description="A longer source (in pieces) is cut, with a warning.")
+    batch_tokens: int = Field(4096, ge=1, description="Padded source pieces decoded together.")

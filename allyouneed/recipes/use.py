@@ -1,0 +1,128 @@
+"""Using finished runs from the command line: translate lines, score a split, check data."""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from allyouneed.data.check import check_corpus, render
+from allyouneed.data.files import check_text, read_lines, split_lines
+from allyouneed.data.parallel import read_corpus
+from allyouneed.data.subwords import Subwords
+from allyouneed.decoding.translate import Translation
+from allyouneed.errors import UserError
+from allyouneed.recipes.translation import read_split_of
+from allyouneed.runs import TranslationRun, load
+from allyouneed.settings import override
+from allyouneed.tasks.metrics import full_scores
+from allyouneed.training.progress import Bar
+
+
+def read_input(file: str) -> list[str]:
+    """The lines of a file, or of standard input for `-`."""
+    if file != "-":
+        return read_lines(Path(file))
+    data = sys.stdin.buffer.read()
+    check_text(Path("standard input"), data)
+    return split_lines(data.decode("utf-8"))
+
+
+def write_output(lines: Sequence[str], output: Path | None) -> None:
+    """To standard output, or to a file that is there whole or not at all."""
+    text = "".join(line + "\n" for line in lines)
+    if output is None:
+        sys.stdout.buffer.write(text.encode("utf-8"))
+        sys.stdout.flush()
+        return
+    aside = output.with_name(f".{output.name}.{os.getpid()}")
+    try:
+        aside.write_text(text, encoding="utf-8")
+        aside.rename(output)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise UserError(f"{output} cannot be written ({error.strerror}); choose another --output") from None
+
+
+def decoding_changes(run: TranslationRun, changes: dict[str, Any]) -> dict[str, Any]:
+    """The options that were given, checked as settings of the run are."""
+    given = {key: value for key, value in changes.items() if value is not None}
+    override(run.settings, [f"decoding.{key}={value}" for key, value in given.items()])
+    return given
+
+
+def translate_lines(
+    folder: Path, file: str, changes: dict[str, Any], n: int, scores: bool, prefix: str | None, output: Path | None
+) -> None:
+    """`allyouneed translate`."""
+    run, lines = load(folder), read_input(file)
+    options = decoding_changes(run, changes)
+    bar = Bar("translating")
+    total = max(len(lines), 1)
+    prefixes = [prefix] * len(lines) if prefix else None
+    found = run.n_best(
+        lines, n, progress=lambda done: bar.progress(done / total, None, {}), prefixes=prefixes, **options
+    )
+    bar.close()
+    write_output(_rows(found, n, scores), output)
+
+
+def _rows(found: Sequence[Sequence[Translation]], n: int, scores: bool) -> list[str]:
+    rows = []
+    for number, translations in enumerate(found, 1):
+        if n == 1:
+            best = translations[0] if translations else Translation("", 0.0, 0.0, [])
+            rows.append(f"{best.score:.4f}\t{best.text}" if scores else best.text)
+        rows += [
+            "\t".join([str(number), *([f"{t.score:.4f}"] if scores else []), t.text]) for t in translations if n > 1
+        ]
+    return rows
+
+
+def evaluate_run(
+    folder: Path, data: Path | None, split: str, src: str | None, tgt: str | None, changes: dict[str, Any],
+    output: Path | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """`allyouneed evaluate`: the scores, with what they were measured on."""
+    run = load(folder)
+    options = decoding_changes(run, changes)
+    words = {"path": data, "src": src, "tgt": tgt}
+    place = override(run.settings, [f"data.{k}={v}" for k, v in words.items() if v is not None]).data
+    text = read_split_of(place, split)
+    if not text.source:
+        raise UserError(f"the split {split!r} has no sentences; choose another --split")
+    bar = Bar("translating")
+    total = len(text.source)
+    hypotheses = run.translator.translate(
+        text.source, run.decoding(**options), lambda done: bar.progress(done / total, None, {})
+    )
+    bar.close()
+    if output is not None:
+        write_output(hypotheses, output)
+    used = run.decoding(**options)
+    return {
+        **full_scores(hypotheses, text.target),
+        "split": split,
+        "beam": used.beam,
+        "length_penalty": used.length_penalty,
+    }
+
+
+def check_data(path: Path, src: str | None, tgt: str | None) -> int:
+    """`allyouneed data check`: prints the findings; the exit code."""
+    rates, trips = _tokenizers(path, src, tgt)
+    report = check_corpus(path, src, tgt, unknown_rate=rates, round_trip=trips)
+    Console().print(render(report))
+    return report.exit_code
+
+
+def _tokenizers(path: Path, src: str | None, tgt: str | None) -> tuple[Any, Any]:
+    """A tokenizer's two checks, where the text can be read at all; `check_corpus` says what is wrong where it cannot."""
+    try:
+        train = read_corpus(path, src, tgt).train
+    except UserError:
+        return None, None
+    subwords = Subwords.train([*train.source, *train.target])
+    return subwords.unknown_rate, subwords.round_trip

@@ -1,0 +1,187 @@
+"""Translation: label-smoothed cross-entropy over subwords, validated by decoding with BLEU."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from allyouneed.data.batches import TokenStore, plan
+from allyouneed.data.parallel import ParallelText
+from allyouneed.data.subwords import BOS, EOS, SampledSubwords, Subwords
+from allyouneed.decoding.settings import DecodingSettings
+from allyouneed.decoding.translate import Translator
+from allyouneed.nn.heads import Smoothing
+from allyouneed.tasks.metrics import corpus_scores
+
+
+class Batch(NamedTuple):
+    source: Tensor  # b m, the end token included
+    target_in: Tensor  # b n, begins with the start token
+    target_out: Tensor  # b n, ends with the end token
+
+
+class Learning(NamedTuple):
+    """The numbers of the task's loss."""
+
+    smoothing: float = 0.1
+    convention: str = "torch"
+    rdrop: float = 0.0  # weight of the R-Drop term; 0 is off
+    batch_tokens: int = 4096
+    bpe_dropout: float = 0.0
+    seed: int = 1
+
+
+class Vocabulary(NamedTuple):
+    """The subwords of both sides; the same object twice where they are joint."""
+
+    source: Subwords
+    target: Subwords
+
+
+class EncodedText(NamedTuple):
+    source: TokenStore
+    target: TokenStore
+
+    @classmethod
+    def of(cls, text: ParallelText, vocabulary: Vocabulary) -> "EncodedText":
+        return cls(
+            TokenStore.of(vocabulary.source.encode(text.source)), TokenStore.of(vocabulary.target.encode(text.target))
+        )
+
+    @property
+    def lengths(self) -> np.ndarray:  # 2 x sentences, ends included
+        return np.stack([self.source.lengths + 1, self.target.lengths + 1])
+
+
+class TranslationTask:
+    """See `Task`. `train` and `val` are raw text."""
+
+    metric = "bleu"
+    players: Sequence[str] = ("model",)
+
+    def __init__(
+        self,
+        train: ParallelText,
+        val: ParallelText,
+        vocabulary: Vocabulary,
+        learning: Learning,
+        decoding: DecodingSettings,
+    ):
+        self.learning, self.vocabulary, self.val = learning, vocabulary, val
+        self.quick_decoding = decoding.model_copy(update={"beam": 1})
+        self.full_decoding = decoding
+        self.encoded = EncodedText.of(train, vocabulary)
+        self.lengths = self.encoded.lengths
+        self.smoothing = Smoothing.named(learning.convention, learning.smoothing, len(vocabulary.target))
+        self.sampled = None
+        if learning.bpe_dropout:
+            self.sampled = _Sampled(train, vocabulary, learning)
+
+    def _text(self, epoch: int) -> EncodedText:
+        return self.sampled.text(epoch) if self.sampled else self.encoded
+
+    def plan(self, epoch: int) -> list[np.ndarray]:
+        return plan(self._text(epoch).lengths, self.learning.batch_tokens, self.learning.seed, epoch)
+
+    def weight(self, batch: np.ndarray, epoch: int) -> int:
+        return int(self._text(epoch).target.lengths[batch].sum()) + len(batch)
+
+    def tokens(self, batch: np.ndarray, epoch: int) -> int:
+        return int(self._text(epoch).source.lengths[batch].sum()) + len(batch) + self.weight(batch, epoch)
+
+    def collate(self, batch: np.ndarray, epoch: int) -> Batch:
+        text = self._text(epoch)
+        source = text.source.padded(batch, after=[EOS])
+        target = text.target.padded(batch, before=[BOS], after=[EOS])
+        return Batch(
+            torch.from_numpy(source),
+            torch.from_numpy(np.where(target[:, :-1] == EOS, 0, target[:, :-1])),
+            torch.from_numpy(np.ascontiguousarray(target[:, 1:])),
+        )
+
+    def parameters(self, model: nn.Module, player: str) -> list[nn.Parameter]:
+        return [p for p in model.parameters() if p.requires_grad]
+
+    def loss(self, model: nn.Module, batch: Batch, player: str) -> tuple[Tensor, dict[str, Tensor]]:
+        loss = rdrop_loss if self.learning.rdrop else smoothed_loss
+        total, nll = loss(model, batch, self.smoothing, self.learning.rdrop)
+        return total, {"loss": total.detach(), "nll": nll}
+
+    def validate(self, model: nn.Module, quick: bool = False) -> dict[str, float]:
+        """BLEU (13a, cased) of the dev set: by greedy search where `quick`, else by the run's own search."""
+        translator = Translator(model, self.vocabulary.source, self.vocabulary.target)
+        settings = self.quick_decoding if quick else self.full_decoding
+        scores = corpus_scores(translator.translate(self.val.source, settings), self.val.target)
+        return {
+            "bleu": scores["bleu"],
+            "chrf": scores["chrf"],
+            "exact_match": scores["exact_match"],
+            **self._dev_loss(model),
+        }
+
+    @torch.no_grad()
+    def _dev_loss(self, model: nn.Module) -> dict[str, float]:
+        text = EncodedText.of(self.val, self.vocabulary)
+        total = count = 0.0
+        for batch in plan(text.lengths, 2 * self.learning.batch_tokens, 0, 0):
+            source = torch.from_numpy(text.source.padded(batch, after=[EOS]))
+            target = torch.from_numpy(text.target.padded(batch, before=[BOS], after=[EOS]))
+            hidden = model.hidden(source, target[:, :-1])  # type: ignore[operator]
+            result = model.head.loss(hidden, target[:, 1:])  # type: ignore[union-attr, operator]
+            total, count = total + float(result.nll), count + result.tokens
+        return {"dev_nll": total / count, "dev_perplexity": float(np.exp(min(total / count, 50.0)))}
+
+
+def smoothed_loss(model: nn.Module, batch: Batch, smoothing: Smoothing, _: float = 0.0) -> tuple[Tensor, Tensor]:
+    """Sums over target tokens: the label-smoothed cross-entropy, and the plain one."""
+    hidden = model.hidden(batch.source, batch.target_in)  # type: ignore[operator]
+    result = model.head.loss(hidden, batch.target_out, smoothing)  # type: ignore[union-attr, operator]
+    return result.loss, result.nll
+
+
+def rdrop_loss(model: nn.Module, batch: Batch, smoothing: Smoothing, weight: float) -> tuple[Tensor, Tensor]:
+    """R-Drop (Liang et al. 2021, https://arxiv.org/abs/2106.14448, equation 4): two passes with other dropout masks.
+
+    The mean of both cross-entropies plus weight/4 times the divergences KL(p1||p2) + KL(p2||p1), summed over tokens.
+    """
+    twice = Batch(*(torch.cat([tensor, tensor]) for tensor in batch))
+    hidden = model.hidden(twice.source, twice.target_in)  # type: ignore[operator]
+    result = model.head.loss(hidden, twice.target_out, smoothing)  # type: ignore[union-attr, operator]
+    real = (batch.target_out != 0).flatten()
+    first, second = (half.flatten(0, 1)[real] for half in hidden.chunk(2))
+    p, q = (model.head.logits(half).float().log_softmax(-1) for half in (first, second))  # type: ignore[union-attr, operator]
+    divergence = ((p.exp() - q.exp()) * (p - q)).sum()
+    return result.loss / 2 + weight / 4 * divergence, result.nll / 2
+
+
+class _Sampled:
+    """The training text spelled anew for each epoch by BPE-dropout; the last epoch asked for is kept."""
+
+    def __init__(self, train: ParallelText, vocabulary: Vocabulary, learning: Learning):
+        self.sides = []
+        for lines, subwords in ((train.source, vocabulary.source), (train.target, vocabulary.target)):
+            sampler = SampledSubwords(subwords, learning.bpe_dropout, learning.seed)
+            self.sides.append((sampler, [sampler.words(line) for line in lines]))
+        self.epoch = -1
+
+    def text(self, epoch: int) -> EncodedText:
+        if epoch != self.epoch:
+            self.encoded = EncodedText(*(TokenStore.of(s.encode(words, 2 * epoch + i))
+                                         for i, (s, words) in enumerate(self.sides)))  # fmt: skip
+            self.epoch = epoch
+        return self.encoded
+
+
+def too_long(text: ParallelText, vocabulary: Vocabulary, limit: int) -> np.ndarray:
+    """Indices of the pairs with a side of more than `limit` pieces, or of none."""
+    lengths = EncodedText.of(text, vocabulary).lengths - 1
+    return np.nonzero((lengths > limit).any(0) | (lengths == 0).any(0))[0]
+
+
+def without(text: ParallelText, rows: Sequence[int] | np.ndarray) -> ParallelText:
+    """The text less the given rows."""
+    gone = set(map(int, rows))
+    keep = [i for i in range(len(text.source)) if i not in gone]
+    return ParallelText([text.source[i] for i in keep], [text.target[i] for i in keep])
