@@ -1,5 +1,6 @@
 """The command line: thin, it calls the rooms. Torch is imported inside commands only, so `--help` answers at once."""
 
+import errno
 import json
 import sys
 from pathlib import Path
@@ -38,14 +39,29 @@ Penalty = Annotated[float | None, typer.Option("--length-penalty", help="Alpha o
 def main() -> None:
     """Runs a command; what a user can put right is one sentence and exit code 2."""
     try:
-        app()
-    except UserError as error:
-        message = " ".join(str(error).split())
-        print(f"error: {message}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(app(standalone_mode=False))
     except BrokenPipeError:  # the reader went away, as `| head` does
         sys.stderr.close()
         sys.exit(141)
+    except Exception as error:
+        sentence = _sentence(error)
+        if sentence is None:
+            raise
+        print(f"error: {' '.join(sentence.split())}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _sentence(error: Exception) -> str | None:
+    """What to tell the user of an error that is the user's to put right; None for a fault of ours."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"no space left on the disk{f' of {error.filename}' if error.filename else ''}; make room and try again"
+    if type(error).__name__ == "NoArgsIsHelpError":  # the help has been asked for and shown
+        return "a command is missing; those there are stand above"
+    if hasattr(error, "format_message"):  # the command line's own: an unknown option, a word for a number
+        return f"{error.format_message()} (--help lists what there is)"
+    return None
 
 
 class SettingsHelp(TyperCommand):

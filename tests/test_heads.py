@@ -129,9 +129,10 @@ def test_the_fused_loss_equals_its_twin_at_every_chunk_border(
         torch.testing.assert_close(fused, plain, atol=1e-12, rtol=1e-10)
 
 
-@pytest.mark.parametrize(
-    "smoothing", [NO_SMOOTHING, Smoothing.named("torch", 0.2, 6), Smoothing.named("fairseq", 0.2, 6)]
-)
+SMOOTHINGS = [NO_SMOOTHING, Smoothing.named("torch", 0.2, 6), Smoothing.named("fairseq", 0.2, 6), Smoothing(0.5, 0.3)]
+
+
+@pytest.mark.parametrize("smoothing", SMOOTHINGS)  # the last sums to two: the kernel asks for no probability
 def test_the_fused_gradients(smoothing: Smoothing, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fused_loss, "CHUNK", 4)
     x, weight, bias, targets = rows()
@@ -195,13 +196,13 @@ def test_positions_without_a_target_do_not_exist(bias: bool) -> None:
         torch.randn(2, 4, 5, dtype=torch.float64, requires_grad=True),
         torch.tensor([[3, 5, 1, 0], [2, 0, 0, 0]]),
     )
-    loss, nll, count = head.loss(x, targets, Smoothing.named("torch", 0.1, 6))
+    loss, nll, tokens = head.loss(x, targets, Smoothing.named("torch", 0.1, 6))
     real = targets != 0
     reference = nn.CrossEntropyLoss(ignore_index=0, label_smoothing=0.1, reduction="sum")
     torch.testing.assert_close(loss, reference(head.logits(x).flatten(0, 1), targets.flatten()))
     plain = nn.CrossEntropyLoss(ignore_index=0, reduction="sum")
     torch.testing.assert_close(nll, plain(head.logits(x).flatten(0, 1), targets.flatten()).detach())
-    assert count == 4
+    assert tokens == 4
     loss.backward()
     assert (x.grad[~real] == 0).all() and (x.grad[real].abs().sum(-1) > 0).all()
     assert head.bias is None or head.bias.grad is not None
@@ -209,9 +210,9 @@ def test_positions_without_a_target_do_not_exist(bias: bool) -> None:
 
 def test_a_batch_of_padding_costs_nothing() -> None:
     head, x = VocabularyHead(nn.Parameter(torch.randn(6, 5))), torch.randn(2, 3, 5, requires_grad=True)
-    loss, nll, count = head.loss(x, torch.zeros(2, 3, dtype=torch.long))
+    loss, nll, tokens = head.loss(x, torch.zeros(2, 3, dtype=torch.long))
     loss.backward()
-    assert (loss, nll, count) == (0, 0, 0) and (x.grad == 0).all() and (head.weight.grad == 0).all()
+    assert (loss, nll, tokens) == (0, 0, 0) and (x.grad == 0).all() and (head.weight.grad == 0).all()
 
 
 def test_an_unknown_convention_is_refused() -> None:

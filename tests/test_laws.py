@@ -258,7 +258,7 @@ def test_one_batch_can_be_overfitted(system: System) -> None:
         loss.loss.backward()
         optimizer.step()
     real = target != 0
-    assert loss.loss / loss.count < 0.05
+    assert loss.loss / loss.tokens < 0.05
     assert torch.equal(model.eval()(source, written).argmax(-1)[real], target[real])
 
 

@@ -16,6 +16,8 @@ from allyouneed.weights import marian, torch_transformer
 from allyouneed.weights.files import read_tensors
 from allyouneed.weights.rename import Row, in_stack, load, rename
 
+pytestmark = pytest.mark.filterwarnings("ignore:enable_nested_tensor")  # we switch it off, which torch remarks on
+
 
 def close(ours: Tensor, theirs: Tensor) -> None:
     torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from allyouneed.data.subwords import EOS
 
-BLOCK = 64
+BLOCK = 32
 
 
 class Candidates(NamedTuple):

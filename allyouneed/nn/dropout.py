@@ -13,9 +13,8 @@ def byte_mask(shape: torch.Size, drop: int, device: torch.device) -> Tensor:
     """A boolean mask, True = keep, in which each element is dropped with probability drop / 256."""
     count = shape.numel()
     words = torch.empty((count + 7) // 8, dtype=torch.int64, device=device)
-    words.random_(
-        -(2**63), None
-    )  # all 64 bits; the default range leaves the sign bit, and so one byte in eight, biased
+    # All 64 bits: the default range leaves the sign bit zero, and so one byte in eight biased.
+    words.random_(-(2**63), None)
     return (words.view(torch.uint8)[:count] >= drop).view(shape)
 
 

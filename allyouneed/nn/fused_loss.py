@@ -36,13 +36,20 @@ class _FusedCrossEntropy(torch.autograd.Function):
         mass = true + other * (weight.shape[0] - 1)
         for start in range(0, x.shape[0], CHUNK):
             rows, target = x[start : start + CHUNK], targets[start : start + CHUNK, None]
-            log_probs = F.linear(rows, narrow, None if bias is None else bias.to(x.dtype)).to(wide).log_softmax(-1)
-            chunk_nll = -log_probs.gather(1, target).sum()
+            logits = F.linear(rows, narrow, None if bias is None else bias.to(x.dtype)).to(wide)
+            grad = logits.softmax(-1)  # cheaper than log_softmax and exp
+            log_z = logits.amax(-1) - grad.amax(-1).log()  # from the likeliest class, whose probability is no underflow
+            chunk_nll = (log_z - logits.gather(1, target)[:, 0]).sum()
             nll += chunk_nll
-            loss += (true - other) * chunk_nll - (other * log_probs.sum() if other else 0.0)
+            loss += (true - other) * chunk_nll
+            if other:
+                loss += other * (log_z.sum() * weight.shape[0] - logits.sum())
             if grad_x is None and grad_weight is None:
                 continue
-            grad = log_probs.exp_().mul_(mass).sub_(other)  # n v
+            if abs(mass - 1.0) > 1e-12:
+                grad *= mass
+            if other:
+                grad -= other
             grad.scatter_add_(1, target, grad.new_full(target.shape, other - true))
             if grad_bias is not None:
                 grad_bias += grad.sum(0).to(grad_bias.dtype)

@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.table import Table
 
 from allyouneed.errors import UserError
+from allyouneed.recipes.runs import load
 from allyouneed.recipes.train import train_translation
 from allyouneed.recipes.translation import read_split_of
-from allyouneed.runs import load
 from allyouneed.settings import parse_duration
 from allyouneed.tasks.metrics import full_scores
 from allyouneed.tracing.report import Example, write_report

@@ -14,8 +14,8 @@ from allyouneed.data.parallel import read_corpus
 from allyouneed.data.subwords import Subwords
 from allyouneed.decoding.translate import Translation
 from allyouneed.errors import UserError
+from allyouneed.recipes.runs import TranslationRun, load
 from allyouneed.recipes.translation import read_split_of
-from allyouneed.runs import TranslationRun, load
 from allyouneed.settings import override
 from allyouneed.tasks.metrics import full_scores
 from allyouneed.training.progress import Bar

@@ -24,7 +24,7 @@ def generate(pair: str = "de-en", seed: int = 1) -> Corpus:
     ``pair`` is one of ``PAIRS``; a reversed pair is the same corpus mirrored. Each source has one target and each
     target one source. No sentence stands in two splits, and half of the test set combines words (a verb and its
     object, a person and a place, a thing and its price ...) that never meet in train or val, though each word alone
-    occurs in train. UserError for an unknown pair. These scores say nothing about real language.
+    occurs in train, five times or more. UserError for an unknown pair. These scores say nothing about real language.
     """
     if pair not in PAIRS:
         raise UserError(f"The embedded corpus has no pair {pair!r}; choose one of {', '.join(PAIRS)}.")

@@ -75,7 +75,10 @@ def noun_phrase(noun: Noun, adjective: tuple[str, ...], chinese: str, english: s
     """一本新书, a new book: the words before the adjective are given, measure word included; a as "a"."""
     described = (noun.english if number == 1 else noun.plural).format(adjective[1] + " " if adjective else "")
     english = article(described) if english == "a" else join(english, described)
-    return chinese + (adjective[0] if adjective else "") + noun.chinese, english
+    word = adjective[0] if adjective else ""
+    if chinese.endswith("的"):  # one 的 is enough: 我的红色雨伞
+        word = word.removesuffix("的")
+    return chinese + word + noun.chinese, english
 
 
 def described(d: Draw, group: str, probability: float) -> tuple[str, ...]:

@@ -169,7 +169,7 @@ def gladly(d: Draw) -> Sentence:
         hot, warm = d.pick((("热", "hot"), ("冰", "iced"), ("", "")))
         words = join(warm, drink.english.rpartition("}")[2])
         what = Event("", "喝", hot + drink.chinese, EnglishVerb("drink", "drank", "drinking"), words)
-        d.bonds = [("like", who.english, drink.chinese)]
+        d.bonds = [("object", "喝", drink.chinese)]
     likes = what._replace(english_verb=EnglishVerb(f"like to {what.english_verb.base}", "", ""))
     if d.chance(0.3):
         text = english.negation(who.english, who.person, likes.english_verb, "habit", what.english)

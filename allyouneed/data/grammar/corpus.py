@@ -4,7 +4,8 @@ A bond is a meeting of two words (eat and apple, Anna and the park). A few per c
 occur in the test set alone: half of the test sentences hold at least one of them, the other half are merely unseen.
 """
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from hashlib import sha256
 from re import findall
@@ -14,6 +15,7 @@ from allyouneed.data.parallel import ParallelText
 from .draw import Draw, Pair
 
 TRAIN, VAL, TEST = 36_000, 500, 1_000
+SEEN = 5
 HELD_OUT_SHARE = 0.03
 MOST_WORDS = 16
 Pattern = Callable[[Draw], tuple[str, str]]
@@ -45,7 +47,7 @@ def words(text: str) -> list[str]:
 def split(patterns: dict[Pattern, int], seed: int) -> tuple[ParallelText, ParallelText, ParallelText]:
     """(train, val, test), each (foreign, English), disjoint by source and by target.
 
-    Every word of val and test occurs in train.
+    Every word of val and test occurs at least ``SEEN`` times in train.
     """
     ordinary: list[Pair] = []
     unseen: list[Pair] = []
@@ -63,8 +65,8 @@ def split(patterns: dict[Pattern, int], seed: int) -> tuple[ParallelText, Parall
 
 def _choose(ordinary: list[Pair], unseen: list[Pair]) -> tuple[ParallelText, ParallelText, ParallelText]:
     train = ordinary[:TRAIN]
-    foreign = {word for pair in train for word in words(pair.foreign)}
-    english = {word for pair in train for word in words(pair.english)}
+    foreign = _frequent(pair.foreign for pair in train)
+    english = _frequent(pair.english for pair in train)
 
     def readable(pair: Pair) -> bool:
         return foreign.issuperset(words(pair.foreign)) and english.issuperset(words(pair.english))
@@ -73,6 +75,11 @@ def _choose(ordinary: list[Pair], unseen: list[Pair]) -> tuple[ParallelText, Par
     novel = [pair for pair in unseen if readable(pair)][: TEST // 2]
     val, familiar = rest[:VAL], rest[VAL : VAL + TEST - len(novel)]
     return _text(train), _text(val), _text(novel + familiar)
+
+
+def _frequent(sentences: Iterable[str]) -> set[str]:
+    counts = Counter(word for sentence in sentences for word in words(sentence))
+    return {word for word, count in counts.items() if count >= SEEN}
 
 
 def _text(pairs: list[Pair]) -> ParallelText:

@@ -1,0 +1,200 @@
+"""The figures: attention maps, learning curves, the position code. Each function returns an SVG string."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from allyouneed.tracing.chart import Line, chart, short
+from allyouneed.tracing.svg import SIGNED, colour, element, figure, raster, text, title
+
+MASKED = "url(#masked)"
+"""Fill of a cell that may not be looked at; the page holds the pattern once, see `masked_pattern`."""
+
+LONGEST_LABEL = 12
+
+
+# ---- attention -------------------------------------------------------------------------------------------------------
+
+
+def masked_pattern() -> str:
+    """Hatching, so that masked cells do not pass for small weights."""
+    line = element("path", d="M0 5L5 0", stroke="#8a8f98", stroke_width="0.9")
+    pattern = element("pattern", line, id="masked", width=5, height=5, patternUnits="userSpaceOnUse")
+    return element("defs", pattern)
+
+
+def attention_map(
+    weights: Tensor,  # n m
+    queries: Sequence[str],
+    keys: Sequence[str],
+    name: str,
+    visible: Tensor | None = None,  # n m
+    looks: str = "looks",
+) -> str:
+    """One head's map: rows are the tokens that look, columns those that are looked at; exact values on hover.
+
+    Colours run from 0 to 1 in every map, so maps can be compared. `looks` names the rows' axis.
+    """
+    cell = 15.0 if max(len(queries), len(keys)) <= 16 else 12.0
+    left, top = 26 + _width(queries), 40 + _width(keys)
+    width, height = left + cell * len(keys) + 8, top + cell * len(queries) + 4
+    names = _axes(queries, keys, left, top, cell, looks)
+    cells = _cells(weights, visible, queries, keys)
+    drawn = element("g", *cells, transform=f"translate({left:g} {top:g})")
+    head = text(name, x=0, y=13, font_size=13, font_weight=600, fill="currentColor")
+    return figure(width, height, f"{name}: who looks at whom", head, names, drawn, class_="figure map")
+
+
+def _cells(weights: Tensor, visible: Tensor | None, queries: Sequence[str], keys: Sequence[str]) -> list[str]:
+    cell = 15 if max(len(queries), len(keys)) <= 16 else 12
+    seen = torch.ones_like(weights, dtype=torch.bool) if visible is None else visible
+    out = []
+    for i, (row, may) in enumerate(zip(weights.tolist(), seen.tolist(), strict=True)):
+        for j, (share, allowed) in enumerate(zip(row, may, strict=True)):
+            says = f"{queries[i]} → {keys[j]}: " + (f"{share:.4f}" if allowed else "masked, may not look")
+            fill = colour(share) if allowed else MASKED
+            kind = None if allowed else "masked"
+            out.append(
+                element("rect", title(says), x=j * cell, y=i * cell, width=cell, height=cell, fill=fill, class_=kind)
+            )
+    return out
+
+
+def _axes(queries: Sequence[str], keys: Sequence[str], left: float, top: float, cell: float, looks: str) -> str:
+    parts = []
+    for i, token in enumerate(queries):
+        parts.append(text(_cut(token), x=left - 5, y=top + (i + 0.5) * cell + 3.5, text_anchor="end"))
+    for j, token in enumerate(keys):
+        x = left + (j + 0.5) * cell + 3.5
+        parts.append(text(_cut(token), transform=f"translate({x:g} {top - 5:g}) rotate(-90)"))
+    middle = top + cell * len(queries) / 2
+    quiet = dict(font_size=10, class_="axis", fill="currentColor")
+    parts.append(text("looked at →", x=left, y=28, **quiet))
+    parts.append(text(f"← {looks}", transform=f"translate(9 {middle:g}) rotate(-90)", text_anchor="middle", **quiet))
+    return element("g", *parts, font_size=11 if cell > 12 else 10, fill="currentColor")
+
+
+def _cut(token: str) -> str:
+    return token if len(token) <= LONGEST_LABEL else token[: LONGEST_LABEL - 1] + "…"
+
+
+def _width(tokens: Sequence[str]) -> float:
+    """About how many pixels the longest label takes; Chinese letters are as wide as they are high."""
+    return max((sum(11.0 if ord(c) > 0x2E80 else 6.4 for c in _cut(token)) for token in tokens), default=0.0)
+
+
+# ---- learning curves -------------------------------------------------------------------------------------------------
+
+
+def read_metrics(folder: Path) -> list[dict[str, Any]]:
+    """The lines of `metrics.jsonl`; a line torn by a kill is left out."""
+    path = Path(folder) / "metrics.jsonl"
+    if not path.exists():
+        return []
+    lines = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            lines.append(json.loads(line))
+        except ValueError:
+            continue
+    return [line for line in lines if isinstance(line, dict) and isinstance(line.get("step"), int)]
+
+
+def learning_curves(metrics: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Charts by name from lines of `metrics.jsonl`: loss, bleu, learning_rate, speed; those without figures are left out."""
+    loss = [
+        Line("train, smoothed", _points(metrics, "train", "loss"), "blue", dashed=True),
+        Line("train", _points(metrics, "train", "nll"), "blue"),
+        *_judged(metrics, "dev", "dev_nll", "orange"),
+    ]
+    bleu = _judged(metrics, "dev", "bleu", "orange")
+    rate = [Line("learning rate", _points(metrics, "train", "learning_rate"), "green")]
+    speed = [Line("tokens per second", _points(metrics, "train", "tokens_per_second"), "purple")]
+    drawn = {
+        "loss": chart("Loss", loss, "updates", "nats per piece; right: perplexity", right=_perplexity),
+        "bleu": chart("BLEU on the dev set", bleu, "updates", "BLEU", zero=True),
+        "learning_rate": chart("Learning rate", rate, "updates", "learning rate", zero=True),
+        "speed": chart("Speed", speed, "updates", "tokens per second", zero=True),
+    }
+    series = dict(loss=loss, bleu=bleu, learning_rate=rate, speed=speed)
+    return {name: svg for name, svg in drawn.items() if any(line.points for line in series[name])}
+
+
+def stacked(charts: Sequence[str], width: float = 500.0, height: float = 270.0) -> str:
+    """Several charts in one figure, two beside each other: a picture file of its own."""
+    placed = [
+        svg.replace("<svg ", f'<svg x="{i % 2 * (width + 30):g}" y="{i // 2 * (height + 24):g}" ', 1)
+        for i, svg in enumerate(charts)
+    ]
+    rows, columns = max(-(-len(charts) // 2), 1), min(max(len(charts), 1), 2)
+    return figure(columns * (width + 30) - 30, rows * (height + 24) - 24, "learning curves", *placed)
+
+
+def _points(metrics: Sequence[Mapping[str, Any]], kind: str, name: str) -> list[tuple[float, float]]:
+    found = [(line["step"], line.get(name)) for line in metrics if line.get("kind") == kind]
+    return [(float(step), float(value)) for step, value in found if isinstance(value, int | float)]
+
+
+def _judged(metrics: Sequence[Mapping[str, Any]], name: str, field: str, colour_: str) -> list[Line]:
+    """Validations in the course of training, and what was judged after it (a mean of checkpoints) as rings."""
+    last: dict[float, float] = {}
+    after = _points(metrics, "final", field)
+    for step, value in _points(metrics, "dev", field):
+        if step in last:
+            after.append((step, value))
+        else:
+            last[step] = value
+    course = Line(name, list(last.items()), colour_, dots=True)
+    return [course, Line("at the end", after, colour_, dots=True, joined=False)] if after else [course]
+
+
+def _perplexity(nats: float) -> str:
+    return short(float(f"{math.exp(min(nats, 50.0)):.3g}"))
+
+
+# ---- positions -------------------------------------------------------------------------------------------------------
+
+
+def position_table(codes: Tensor) -> str:
+    """The table of position codes n d as a heat map: rows are positions, columns the code's dimensions."""
+    count, dim = codes.shape
+    size = float(codes.abs().max()) or 1.0
+    shares = (codes.float() / size + 1).mul(0.5).clamp(0, 1).cpu().numpy()
+    width, height = 512.0, 240.0
+    picture = element(
+        "image", href=raster(shares, SIGNED), x=48, y=30, width=width, height=height, preserveAspectRatio="none",
+        style="image-rendering:pixelated",
+    )  # fmt: skip
+    ends = [(48.0, 0), (48 + width, dim - 1)]
+    names = [text(value, x=x, y=height + 46, text_anchor="middle") for x, value in ends]
+    names += [text(value, x=42, y=y, text_anchor="end") for y, value in ((40.0, 0), (height + 30, count - 1))]
+    names.append(text("dimension of the code →", x=48 + width / 2, y=height + 46, text_anchor="middle"))
+    names.append(text("← position", transform=f"translate(14 {30 + height / 2:g}) rotate(-90)", text_anchor="middle"))
+    axis = element("g", *names, font_size=11, fill="currentColor", class_="axis")
+    head = text("The code of each position", x=0, y=14, font_size=14, font_weight=600, fill="currentColor")
+    label = f"position codes of {count} positions in {dim} dimensions, from {-size:.3g} to {size:.3g}"
+    return figure(width + 72, height + 56, label, head, picture, axis, class_="figure chart")
+
+
+def position_products(codes: Tensor) -> str:
+    """Dot products of the codes n d of three positions with those around them, by distance."""
+    count = codes.shape[0]
+    products = (codes.double() @ codes.double().T).tolist()
+    chosen = sorted({count // 4, count // 2, 3 * count // 4})
+    lines = [
+        Line(f"t = {at}", [(float(k - at), products[at][k]) for k in range(count)], shade, dashed=i > 0)
+        for i, (at, shade) in enumerate(zip(chosen, ("blue", "orange", "green"), strict=False))
+    ]
+    return chart("Likeness of positions t and t + k", lines, "distance k", "dot product of the codes")
+
+
+def depends_on_distance(codes: Tensor) -> bool:
+    """Whether PE_t · PE_{t+k} is the same for all t, as it is for sinusoids."""
+    products = codes.double() @ codes.double().T
+    worst = max(float(products.diagonal(k).std(correction=0)) for k in range(codes.shape[0] - 1))
+    return worst < 1e-3 * float(products.abs().max())
