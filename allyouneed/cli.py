@@ -47,7 +47,8 @@ def main() -> None:
         sentence = _sentence(error)
         if sentence is None:
             raise
-        print(f"error: {' '.join(sentence.split())}", file=sys.stderr)
+        if sentence:
+            print(f"error: {' '.join(sentence.split())}", file=sys.stderr)
         sys.exit(2)
 
 
@@ -57,8 +58,8 @@ def _sentence(error: Exception) -> str | None:
         return str(error)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"no space left on the disk{f' of {error.filename}' if error.filename else ''}; make room and try again"
-    if type(error).__name__ == "NoArgsIsHelpError":  # the help has been asked for and shown
-        return "a command is missing; those there are stand above"
+    if type(error).__name__ == "NoArgsIsHelpError":  # `allyouneed` alone: the help has been shown and says it all
+        return ""
     if hasattr(error, "format_message"):  # the command line's own: an unknown option, a word for a number
         return f"{error.format_message()} (--help lists what there is)"
     return None
@@ -80,7 +81,7 @@ def train_translation(
     data: Data = None,
     src: Source = None,
     tgt: Target = None,
-    model: Annotated[str, typer.Option("--model", help="A translator of the catalogue.")] = "transformer",
+    model: Annotated[str | None, typer.Option("--model", help="A translator of the catalogue: transformer.")] = None,
     preset: Annotated[str | None, typer.Option("--preset", help="The model's numbers: small, paper-base, ...")] = None,
     recipe: Annotated[str, typer.Option("--recipe", help="Ready settings: default, demo, multi30k.")] = "default",
     set_: Annotated[list[str] | None, typer.Option("--set", help="A setting, key=value; may be repeated.")] = None,

@@ -1,123 +1,30 @@
-"""Decoding: against exhaustive search, naive loops and hand-computed values, with models small enough to enumerate."""
+"""Penalties, candidates, greedy and beam search: against exhaustive search and naive loops."""
 
 import itertools
 import math
+from functools import partial
 from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from decoding_models import BOS, EOS, PAD, PENALTIES, Fixed, Recurrent, Table, close, exhaustive, sources
+from torch import Tensor
 
+import allyouneed.decoding.beam as beam_module
+import allyouneed.decoding.greedy as greedy_module
+import allyouneed.decoding.search as search_module
 from allyouneed.decoding.beam import beam
 from allyouneed.decoding.candidates import BLOCK, ordered_top, top_candidates
-from allyouneed.decoding.greedy import follow, greedy
+from allyouneed.decoding.greedy import greedy
 from allyouneed.decoding.hypotheses import Hypothesis
 from allyouneed.decoding.limits import FREE
 from allyouneed.decoding.penalties import GNMT, Average, NoPenalty, length_penalty
-from allyouneed.decoding.sampling import pick, sample, uniforms
+from allyouneed.decoding.sampling import sample
 from allyouneed.decoding.scoring import score
 from allyouneed.decoding.search import run
 from allyouneed.errors import UserError
-from allyouneed.nn.layer import PerSentence, select
-
-PAD, BOS, EOS = 0, 1, 2
-PENALTIES = [GNMT(0.6), Average(1.0), NoPenalty(), Average(-0.5)]
-
-
-class Table:
-    """Logits looked up by a hash of the source and of all tokens read, in order: exact in any batch, and a cache row
-    that is given to the wrong hypothesis or sentence changes what follows."""
-
-    def __init__(self, vocab_size: int = 12, seed: int = 0, eos_bonus: float = 0.0, sharpness: float = 1.5):
-        generator = torch.Generator().manual_seed(seed)
-        self.table = torch.randn(1009, vocab_size, generator=generator) * sharpness
-        self.table[:, EOS] += eos_bonus
-        self.rows: list[int] = []
-
-    def init_cache(self, source: Tensor) -> Any:
-        weights = torch.arange(1, source.shape[1] + 1)
-        key = (source * weights * 7919).sum(1)  # pad is 0 and adds nothing
-        return source[:, :0], PerSentence((key,))
-
-    def step(self, ids: Tensor, cache: Any) -> tuple[Tensor, Any]:
-        past, sentence = cache
-        past = torch.cat([past, ids[:, None]], dim=1)
-        key = sentence.tensors[0]
-        self.rows.append(len(ids))
-        weights = torch.arange(1, past.shape[1] + 1) * 31 + 17
-        hashed = (past * weights).sum(1) + past[:, -1] * 101 + key.repeat_interleave(len(ids) // len(key))
-        return self.table[hashed % len(self.table)], (past, sentence)
-
-    def __call__(self, source: Tensor, target: Tensor) -> Tensor:
-        cache, logits = self.init_cache(source), []
-        for ids in target.T:
-            step, cache = self.step(ids, cache)
-            logits.append(step)
-        return torch.stack(logits, dim=1)
-
-
-class Recurrent(nn.Module):
-    """A real network with attention over the source and floats that feel padding and batching."""
-
-    def __init__(self, vocab_size: int = 80, dim: int = 16):
-        super().__init__()
-        self.embed = nn.Embedding(vocab_size, dim)
-        self.cell = nn.GRUCell(2 * dim, dim)
-        self.out = nn.Linear(dim, vocab_size)
-        nn.init.normal_(self.out.weight, std=1.0)
-
-    def init_cache(self, source: Tensor) -> Any:
-        memory = self.embed(source)
-        return memory.new_zeros(len(source), memory.shape[-1]), PerSentence((memory, source != PAD))
-
-    def step(self, ids: Tensor, cache: Any) -> tuple[Tensor, Any]:
-        state, sentence = cache
-        memory, mask = sentence.tensors
-        query = state.unflatten(0, (len(memory), -1))  # b k d
-        scores = (query @ memory.mT).masked_fill(~mask[:, None], -1e9)
-        seen = (scores.softmax(-1) @ memory).flatten(0, 1)
-        state = self.cell(torch.cat([self.embed(ids), seen], dim=-1), state)
-        return self.out(state), (state, sentence)
-
-
-class Fixed:
-    """The same logits always: one step's distribution."""
-
-    def __init__(self, logits: Tensor):
-        self.logits = logits
-
-    def init_cache(self, source: Tensor) -> Any:
-        return (source[:, :0],)
-
-    def step(self, ids: Tensor, cache: Any) -> tuple[Tensor, Any]:
-        return self.logits.expand(len(ids), -1), cache
-
-
-def sources(count: int, vocab_size: int = 12, longest: int = 9) -> Tensor:
-    lengths = torch.randint(0, longest, (count,)).tolist()
-    rows = [torch.cat([torch.randint(3, vocab_size, (n,)), torch.tensor([EOS])]) for n in lengths]
-    return nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=PAD)
-
-
-def exhaustive(model: Table, source: Tensor, longest: int, penalty: Any, vocab_size: int) -> list[Hypothesis]:
-    """Every output of at most `longest` tokens for one sentence (1 m), best first, scored by teacher forcing."""
-    found = []
-    for n in range(longest + 1):
-        for ids in itertools.product(range(3, vocab_size), repeat=n):
-            log_probs = F.log_softmax(model(source, torch.tensor([[BOS, *ids]])), -1)[0]
-            total = sum(float(log_probs[i, token]) for i, token in enumerate([*ids, EOS]))
-            found.append(Hypothesis(list(ids), total / penalty(n + 1), total, True))
-    return sorted(found, key=lambda h: -h.score)
-
-
-def close(a: list[Hypothesis], b: list[Hypothesis]) -> bool:
-    return [h.ids for h in a] == [h.ids for h in b] and all(
-        math.isclose(x.score, y.score, rel_tol=1e-4, abs_tol=1e-5)
-        and math.isclose(x.log_prob, y.log_prob, rel_tol=1e-4, abs_tol=1e-5)
-        for x, y in zip(a, b, strict=True)
-    )
-
+from allyouneed.nn.layer import select
 
 # Penalties
 
@@ -185,7 +92,8 @@ def test_order_of_negative_zero_and_infinities() -> None:
 
 
 def naive_greedy(model: Any, source: Tensor, longest: int) -> list[int]:
-    cache, ids, last = model.init_cache(source), [], BOS
+    ids: list[int] = []
+    cache, last = model.init_cache(source), BOS
     while len(ids) < longest:
         logits, cache = model.step(torch.tensor([last]), cache)
         logits = logits.clone()
@@ -312,14 +220,11 @@ def test_the_same_alone_in_any_batch_order_and_padding(make: Any, kind: int) -> 
 
 @pytest.mark.parametrize("size", [1, 4])
 def test_when_sentences_leave_changes_nothing(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    import allyouneed.decoding.beam as beam_module
-    import allyouneed.decoding.greedy as greedy_module
-
     model, source = Table(eos_bonus=0.5), sources(20)
     found = []
     for leave_at in (0.01, 0.25, 2.0):  # at once, by quarters, never
-        monkeypatch.setattr(beam_module, "run", lambda *args, at=leave_at: run(*args, at))
-        monkeypatch.setattr(greedy_module, "run", lambda *args, at=leave_at: run(*args, at))
+        monkeypatch.setattr(beam_module, "run", partial(run, leave_at=leave_at))
+        monkeypatch.setattr(greedy_module, "run", partial(run, leave_at=leave_at))
         found.append((beam(model, source, size=size, n_best=size), greedy(model, source), sample(model, source, n=2)))
     assert found[0] == found[1] == found[2]
 
@@ -344,8 +249,6 @@ def test_sentence_level_tensors_are_never_expanded() -> None:
 
 def test_a_wrong_reorder_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """The test model's own test: with hypotheses left where they are the outcome differs."""
-    import allyouneed.decoding.search as search_module
-
     model, source = Table(eos_bonus=0.3), sources(12)
     right = beam(model, source, size=4, max_lengths=8)
 
@@ -356,235 +259,3 @@ def test_a_wrong_reorder_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(search_module, "select", lazy)
     assert beam(model, source, size=4, max_lengths=8) != right
-
-
-# Limits
-
-
-def everyone(model: Any, source: Tensor, **limits: Any) -> list[Hypothesis]:
-    return [
-        *greedy(model, source, **limits),
-        *itertools.chain(*beam(model, source, size=4, n_best=2, **limits)),
-        *itertools.chain(*sample(model, source, n=2, **limits)),
-        *itertools.chain(*sample(model, source, n=2, top_k=3, **limits)),
-    ]
-
-
-def test_pad_bos_and_eos_are_never_produced() -> None:
-    model, source = Table(), sources(10)
-    model.table[:, [PAD, BOS]] += 4  # a model that would love to
-    assert all(token > EOS for h in everyone(model, source, max_lengths=10) for token in h.ids)
-
-
-def test_lengths_are_respected() -> None:
-    source = sources(10)
-    assert all(len(h.ids) >= 6 for h in everyone(Table(eos_bonus=5), source, min_length=6))
-    assert all(len(h.ids) == 4 for h in everyone(Table(), source, min_length=4, max_lengths=4))
-    assert all(h.ids == [] for h in everyone(Table(), source, max_lengths=0))
-    each = torch.arange(10) % 4
-    never_ends = Table(eos_bonus=-100)
-    assert [len(h.ids) for h in greedy(never_ends, source, max_lengths=each)] == each.tolist()
-    assert [len(h[0].ids) for h in beam(never_ends, source, max_lengths=each)] == each.tolist()
-
-
-def test_default_limit_is_the_source_and_fifty() -> None:
-    source = sources(6)
-    wanted = ((source > EOS).sum(1) + 50).tolist()
-    never_ends = Table(eos_bonus=-100)
-    for found in (greedy(never_ends, source), [h[0] for h in beam(never_ends, source, size=2)]):
-        assert [len(h.ids) for h in found] == wanted
-        assert not any(h.finished for h in found)
-
-
-def test_finished_says_whether_the_model_wanted_to_end() -> None:
-    source = sources(10)
-    assert all(h.finished for h in everyone(Table(eos_bonus=100), source, min_length=2, max_lengths=2))
-    assert not any(h.finished for h in everyone(Table(eos_bonus=-100), source, max_lengths=3))
-
-
-def test_prefix_is_respected_and_paid_for() -> None:
-    model, source = Table(eos_bonus=0.5), sources(5)
-    prefix = [[5, 6, 7], [], [11], [4, 4], [3, 10, 9, 8]]
-    for h, first in zip(greedy(model, source, prefix=prefix), prefix, strict=True):
-        assert h.ids[: len(first)] == first
-    for i, hypotheses in enumerate(beam(model, source, size=4, n_best=4, prefix=prefix, max_lengths=8)):
-        for h in hypotheses:
-            assert h.ids[: len(prefix[i])] == prefix[i]
-            total = score(model, source[i : i + 1], torch.tensor([h.ids], dtype=torch.long)).log_prob
-            assert float(total) == pytest.approx(h.log_prob, rel=1e-4)
-    for paths, first in zip(sample(model, source, n=3, prefix=prefix), prefix, strict=True):
-        assert all(h.ids[: len(first)] == first for h in paths)
-    free = beam(model, source, size=4, n_best=4, max_lengths=8)[1]
-    assert free == beam(model, source, size=4, n_best=4, prefix=prefix, max_lengths=8)[1]
-
-
-def test_prefix_of_the_full_vocabulary_stays_exhaustive() -> None:
-    model, source = Table(6, eos_bonus=0.5), sources(1, 6)
-    wide = beam(model, source, size=120, n_best=5, prefix=[[4]], max_lengths=3)[0]
-    every = exhaustive(model, source, 3, GNMT(0.6), 6)
-    assert close(wide, [h for h in every if h.ids[:1] == [4]][:5])
-
-
-@pytest.mark.parametrize(
-    "limits",
-    [
-        {"max_lengths": 3, "min_length": 4},
-        {"max_lengths": -1},
-        {"max_lengths": [1, 2, 3]},
-        {"min_length": -1},
-        {"prefix": [[5]]},
-        {"prefix": [[5], [2]]},
-        {"prefix": [[5], [6, 7]], "max_lengths": 1},
-    ],
-)
-def test_impossible_limits_are_refused(limits: dict) -> None:
-    source = torch.tensor([[5, 6, 2], [7, 2, 0]])
-    for search in (greedy, beam, sample):
-        with pytest.raises(UserError):
-            search(Table(), source, **limits)
-
-
-def test_impossible_arguments_are_refused() -> None:
-    source = sources(2)
-    for wrong in ({"size": 0}, {"size": 2, "n_best": 3}, {"n_best": 0}):
-        with pytest.raises(UserError):
-            beam(Table(), source, **wrong)
-    for wrong in ({"temperature": 0}, {"top_k": 0}, {"top_p": 0.0}, {"top_p": 1.1}, {"n": 0}, {"seed": torch.ones(3)}):
-        with pytest.raises(UserError):
-            sample(Table(), source, **wrong)
-
-
-def test_logits_that_are_no_numbers_are_reported() -> None:
-    broken = Fixed(torch.full((10,), math.nan))
-    for search in (greedy, beam, sample):
-        with pytest.raises(UserError, match="diverged"):
-            search(broken, sources(3), max_lengths=3)
-
-
-def test_empty_batches_and_empty_sentences() -> None:
-    nobody = torch.zeros(0, 4, dtype=torch.long)
-    assert greedy(Table(), nobody) == beam(Table(), nobody) == sample(Table(), nobody) == []
-    only_eos = torch.tensor([[EOS]])
-    assert len(greedy(Table(), only_eos)) == len(beam(Table(), only_eos)) == len(sample(Table(), only_eos)) == 1
-
-
-# Sampling
-
-
-def test_top_k_of_one_is_greedy() -> None:
-    model, source = Table(eos_bonus=0.5), sources(12)
-    for paths, best in zip(sample(model, source, top_k=1, n=2), greedy(model, source), strict=True):
-        assert close(paths, [best, best])
-
-
-def naive_filter(logits: Tensor, temperature: float, top_k: int | None, top_p: float) -> Tensor:
-    """The distribution that is drawn from, for one row: in lists, token by token."""
-    allowed = sorted(range(EOS, len(logits)), key=lambda token: (-float(logits[token]), token))
-    allowed = allowed[:top_k]
-    weights = [math.exp(float(logits[token]) / temperature) for token in allowed]
-    probs = [weight / sum(weights) for weight in weights]
-    kept, total = [], 0.0
-    for token, prob in zip(allowed, probs, strict=True):
-        if total >= top_p:
-            break
-        kept.append((token, prob))
-        total += prob
-    out = torch.zeros(len(logits), dtype=torch.float64)
-    for token, prob in kept:
-        out[token] = prob / total
-    return out
-
-
-@pytest.mark.parametrize(
-    "temperature, top_k, top_p",
-    [(1.0, None, 1.0), (0.5, None, 1.0), (2.0, None, 1.0), (1.0, 4, 1.0), (1.0, None, 0.7), (0.8, 5, 0.6)],
-)
-def test_frequencies_follow_the_filtered_distribution(temperature: float, top_k: int | None, top_p: float) -> None:
-    logits = torch.randn(20) * 1.5
-    n = 20_000
-    paths = sample(
-        Fixed(logits), torch.tensor([[5, 2]]), temperature, top_k, top_p, n=n, seed=1, min_length=0, max_lengths=1
-    )[0]
-    drawn = torch.tensor([h.ids[0] if h.ids else EOS for h in paths])
-    frequency = torch.bincount(drawn, minlength=20).double() / n
-    wanted = naive_filter(logits, temperature, top_k, top_p)
-    assert not bool(frequency[wanted == 0].any())
-    error = (wanted * (1 - wanted) / n).sqrt()
-    assert bool(((frequency - wanted).abs() <= 5 * error + 1e-12).all())
-
-
-def test_the_nucleus_always_holds_one_token() -> None:
-    values = torch.tensor([[[3.0, 1.0, 0.0]]])
-    for u in (0.0, 0.5, 1 - 2**-48):
-        assert int(pick(values, 1e-6, torch.tensor([[u]], dtype=torch.float64))) == 0
-
-
-def test_seeds() -> None:
-    model, source = Table(eos_bonus=0.3), sources(6)
-    twins = source[:1].repeat(4, 1)
-    first = sample(model, source, seed=3)
-    assert first == sample(model, source, seed=3)
-    assert first != sample(model, source, seed=4)
-    assert len({tuple(paths[0].ids) for paths in sample(model, twins, min_length=5)}) == 4
-    same = sample(model, twins, seed=torch.full((4,), 9))
-    assert same[0] == same[1] == same[2] == same[3]
-    assert sample(model, source, seed=-1) != sample(model, source, seed=2**64)
-
-
-def test_uniform_numbers_are_uniform_and_unrelated() -> None:
-    u = torch.stack([uniforms(torch.arange(50), 40, t) for t in range(20)])  # t b n
-    assert float(u.min()) >= 0 and float(u.max()) < 1
-    counts = torch.histc(u.float(), 20, 0, 1)
-    assert bool(((counts - 2000).abs() < 5 * 2000**0.5).all())
-    for shifted in (u[1:], u[:, 1:], u[:, :, 1:]):
-        kept = u[: shifted.shape[0], : shifted.shape[1], : shifted.shape[2]]
-        correlation = torch.corrcoef(torch.stack([kept.flatten(), shifted.flatten()]))[0, 1]
-        assert abs(float(correlation)) < 0.03
-
-
-def test_samples_report_the_model_s_own_log_probability() -> None:
-    model, source = Table(eos_bonus=0.5), sources(5)
-    for i, paths in enumerate(sample(model, source, temperature=1.7, top_k=6, n=2, max_lengths=10)):
-        for h in paths:
-            total = score(model, source[i : i + 1], torch.tensor([h.ids], dtype=torch.long)).log_prob
-            assert float(total) == pytest.approx(h.log_prob, rel=1e-4)
-
-
-# Scoring
-
-
-def test_score_equals_summing_by_hand() -> None:
-    model, source = Table(), sources(3)
-    references = [[5, 6, 7], [], [9]]
-    target = torch.tensor([[5, 6, 7, 0], [0, 0, 0, 0], [9, 0, 0, 0]])
-    scores = score(model, source, target)
-    for i, ids in enumerate(references):
-        log_probs = model(source[i : i + 1], torch.tensor([[BOS, *ids]]))[0].log_softmax(-1)
-        by_hand = [float(log_probs[t, token]) for t, token in enumerate([*ids, EOS])]
-        assert scores.tokens[i] == pytest.approx(by_hand, abs=1e-6)
-        assert float(scores.log_prob[i]) == pytest.approx(sum(by_hand), abs=1e-5)
-
-
-def test_score_of_empty_references_and_of_marked_ones() -> None:
-    model, source = Table(), sources(2)
-    empty = score(model, source, torch.zeros(2, 0, dtype=torch.long))
-    assert [len(tokens) for tokens in empty.tokens] == [1, 1]
-    with pytest.raises(UserError, match="bos or eos"):
-        score(model, source, torch.tensor([[5, EOS], [6, 7]]))
-
-
-def test_low_precision_logits_are_scored_in_float32() -> None:
-    logits = torch.randn(50).bfloat16()
-    h = greedy(Fixed(logits), torch.tensor([[5, 2]]), max_lengths=3)[0]
-    own = logits.float().log_softmax(-1)
-    assert h.log_prob == pytest.approx(sum(float(own[token]) for token in [*h.ids, EOS]), abs=1e-5)
-
-
-def test_follow_is_what_greedy_and_sampling_share() -> None:
-    """A choice of one's own: always the token 7, three times."""
-    seven = lambda paths, log_probs, position: torch.full_like(paths.length, 7 if position < 3 else EOS)  # noqa: E731
-    source = sources(4)
-    from allyouneed.decoding.limits import Limits
-
-    found = follow(Table(), source, seven, 2, torch.zeros(4, dtype=torch.long), NoPenalty(), Limits())
-    assert [[h.ids for h in paths] for paths in found] == [[[7, 7, 7]] * 2] * 4

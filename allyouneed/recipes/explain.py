@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from allyouneed.models.catalogue import CATALOGUE
-from allyouneed.recipes.translation import settings_class
+from allyouneed.recipes.folder import settings_class
 from allyouneed.settings import describe
 
 

@@ -3,6 +3,7 @@
 import os
 import shlex
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 
 from allyouneed.data.download import fetch_recipe_data
 from allyouneed.errors import UserError
+from allyouneed.recipes import folder as run_folder
 from allyouneed.recipes import translation
 from allyouneed.settings import override
 from allyouneed.training import distributed
@@ -23,7 +25,7 @@ DOWNLOADED = {"multi30k": ["data.src=de", "data.tgt=en"]}  # recipes whose data 
 
 def train_translation(
     out: Path,
-    system: str = "transformer",
+    system: str | None = None,
     preset: str | None = None,
     recipe: str = "default",
     assignments: Sequence[str] = (),
@@ -34,6 +36,7 @@ def train_translation(
     keep_freed_memory()
     world = distributed.join()
     reporter = reporter or (Bar("training") if world.first else Silent())
+    fresh = not out.exists()
     try:
         settings, checkpoint = _open(out, system, preset, recipe, assignments, resume, reporter, world)
         if settings.training.threads:
@@ -43,26 +46,36 @@ def train_translation(
         world.wait()
         if not world.first:
             prepared = translation.prepare(settings, out, True)
+        if world.first and resume:
+            run_folder.save_settings(settings, out)  # a limit may have been raised
         for note in prepared.notes:
             reporter.say(note)
         return _run(prepared, out, checkpoint, reporter)
+    except UserError:
+        if fresh and world.first:
+            with suppress(OSError):
+                out.rmdir()  # made for this run, and nothing is in it yet
+        raise
     finally:
         reporter.close()
         distributed.leave()
 
 
 def _open(
-    out: Path, system: str, preset: str | None, recipe: str, assignments: Sequence[str], resume: bool,
+    out: Path, system: str | None, preset: str | None, recipe: str, assignments: Sequence[str], resume: bool,
     reporter: Reporter, world: distributed.World,
 ) -> tuple[Any, Checkpoint | None]:  # fmt: skip
     if resume:
-        return _reopen(out, assignments, reporter)
+        return _reopen(out, system, preset, recipe, assignments, reporter)
     if world.first and any((out / name).exists() for name in ("config.yaml", "checkpoints", "model.safetensors")):
         raise UserError(f"{out} already holds a run; add --resume to go on with it, or choose another --out")
-    settings = translation.make_settings(system, preset, recipe, assignments)
+    settings = translation.make_settings(system or "transformer", preset, recipe, assignments)
+    if not world.first:
+        world.wait()  # until the first rank has fetched what is not there
     settings = _with_data(settings, recipe)
     settings = _with_limit(settings)
-    world.wait()
+    if world.first:
+        world.wait()
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -70,9 +83,11 @@ def _open(
     return settings, None
 
 
-def _reopen(out: Path, assignments: Sequence[str], reporter: Reporter) -> tuple[Any, Checkpoint | None]:
-    old = translation.stored_settings(out)
-    new = override(old, assignments)
+def _reopen(
+    out: Path, system: str | None, preset: str | None, recipe: str, assignments: Sequence[str], reporter: Reporter
+) -> tuple[Any, Checkpoint | None]:
+    old = run_folder.stored_settings(out)
+    new = translation.changed_settings(old, system, preset, recipe, assignments)
     translation.check_resumable(old, new)
     checkpoint, warnings = latest(out / "checkpoints")
     for warning in warnings:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import Field, create_model
 from torch import nn
 
 from allyouneed.data.batches import padding_waste
@@ -14,18 +13,17 @@ from allyouneed.data.grammar import generate
 from allyouneed.data.parallel import Corpus, ParallelText, read_corpus, read_split
 from allyouneed.data.settings import ParallelSettings
 from allyouneed.data.subwords import Subwords
-from allyouneed.decoding.settings import DecodingSettings
 from allyouneed.errors import UserError
 from allyouneed.models.catalogue import CATALOGUE, System
-from allyouneed.settings import Settings, difference, from_yaml, override, to_yaml
+from allyouneed.recipes import folder as run_folder
+from allyouneed.settings import Settings, difference, override
 from allyouneed.tasks.translation import Learning, TranslationTask, Vocabulary, too_long, without
-from allyouneed.training.settings import TrainingSettings
 
 MAY_CHANGE = {
     f"training.{name}"
     for name in ("max_steps", "max_epochs", "max_minutes", "patience", "log_every", "keep_checkpoints", "threads")
-}
-"""Settings that may differ on resuming: limits and what is shown. All others would make it another run."""
+} | {"data.path"}
+"""Settings that may differ on resuming: limits, and where the data lie, whose content is compared by itself."""
 
 RECIPES: dict[str, list[str]] = {
     "default": [],
@@ -39,20 +37,6 @@ RECIPES: dict[str, list[str]] = {
 }  # fmt: skip
 
 
-def settings_class(system: str) -> type[Settings]:
-    """The settings of a translator of the catalogue: its own numbers beside what all translators share."""
-    return create_model(
-        "TranslationSettings",
-        __base__=Settings,
-        task=(str, Field("translation", pattern="^translation$", description="What the run was trained for.")),
-        system=(str, Field(system, description="The model's name in the catalogue.")),
-        model=(CATALOGUE[system].config, CATALOGUE[system].config()),
-        data=(ParallelSettings, ParallelSettings()),
-        training=(TrainingSettings, TrainingSettings()),
-        decoding=(DecodingSettings, DecodingSettings()),
-    )
-
-
 def translator_named(system: str) -> System:
     translators = [name for name, entry in CATALOGUE.items() if entry.task == "translation"]
     if system not in translators:
@@ -62,14 +46,36 @@ def translator_named(system: str) -> System:
 
 def make_settings(system: str, preset: str | None, recipe: str, assignments: Sequence[str]) -> Any:
     """Defaults, then the preset's numbers, then the recipe's, then the user's."""
+    model = preset_named(system, preset)
+    settings = run_folder.settings_class(system)().model_copy(update={"model": model})
+    return override(override(settings, recipe_named(recipe)), assignments)
+
+
+def preset_named(system: str, preset: str | None) -> Settings:
     entry = translator_named(system)
     preset = preset or next(iter(entry.presets))
     if preset not in entry.presets:
         raise UserError(f"{system} has no preset {preset!r}; choose one of {', '.join(entry.presets)}")
+    return entry.presets[preset]
+
+
+def recipe_named(recipe: str) -> list[str]:
     if recipe not in RECIPES:
         raise UserError(f"there is no recipe {recipe!r}; choose one of {', '.join(RECIPES)}")
-    settings = settings_class(system)().model_copy(update={"model": entry.presets[preset]})
-    return override(override(settings, RECIPES[recipe]), assignments)
+    return RECIPES[recipe]
+
+
+def changed_settings(old: Any, system: str | None, preset: str | None, recipe: str, assignments: Sequence[str]) -> Any:
+    """A run's settings with what a command that resumes it names; what the command leaves out stays as it was."""
+    if system not in (None, old.system):
+        raise UserError(f"the run was begun with --model {old.system} and cannot go on with {system}; begin a new run")
+    new = old
+    if preset is not None:
+        numbers = preset_named(old.system, preset).model_dump()
+        fitted_later = {"vocab_size", "source_vocab_size", "tie"}
+        kept = {key: value for key, value in old.model.model_dump().items() if key in fitted_later}
+        new = new.model_copy(update={"model": type(old.model)(**{**numbers, **kept})})
+    return override(override(new, recipe_named(recipe)), assignments)
 
 
 def read_data(data: ParallelSettings) -> Corpus:
@@ -100,32 +106,33 @@ def train_vocabulary(corpus: Corpus, data: ParallelSettings) -> Vocabulary:
     return Vocabulary(*sides)
 
 
-def save_vocabulary(vocabulary: Vocabulary, folder: Path) -> None:
-    if vocabulary.source is vocabulary.target:
-        vocabulary.source.save(folder / "tokenizer.json")
-    else:
-        vocabulary.source.save(folder / "tokenizer.source.json")
-        vocabulary.target.save(folder / "tokenizer.target.json")
-
-
-def load_vocabulary(folder: Path) -> Vocabulary:
-    if (folder / "tokenizer.json").exists():
-        joint = Subwords.load(folder / "tokenizer.json")
-        return Vocabulary(joint, joint)
-    names = [folder / "tokenizer.source.json", folder / "tokenizer.target.json"]
-    missing = [name.name for name in names if not name.exists()]
-    if missing:
-        raise UserError(f"{folder} holds no tokenizer.json, so it is not a whole run; was it copied without it?")
-    return Vocabulary(*(Subwords.load(name) for name in names))
-
-
 def fitted(settings: Any, vocabulary: Vocabulary) -> Any:
     """The settings with the sizes that the trained subwords have."""
     joint = vocabulary.source is vocabulary.target
     sizes = [f"model.vocab_size={len(vocabulary.target)}"]
     sizes += [] if joint else [f"model.source_vocab_size={len(vocabulary.source)}"]
     sizes += ["model.tie=decoder"] if not joint and settings.model.tie == "all" else []
-    return override(settings, sizes)
+    return _within_positions(override(settings, sizes))
+
+
+def _within_positions(settings: Any) -> Any:
+    """Where positions are learned a source must leave room for its translation, which may be `max_extra` longer."""
+    limit = longest_text(settings)
+    if limit is None:
+        return settings
+    longest = limit - 1 - settings.decoding.max_extra
+    if longest < 1:
+        raise UserError(
+            f"model.positions_length={limit} leaves no room for a translation, which may be "
+            f"decoding.max_extra={settings.decoding.max_extra} pieces longer than its source; raise it or lower that"
+        )
+    return override(settings, [f"decoding.max_source={min(longest, settings.decoding.max_source)}"])
+
+
+def longest_text(settings: Any) -> int | None:
+    """How many positions the model has, the end counted; None where there is no limit."""
+    numbers = settings.model.model_dump()
+    return numbers["positions_length"] if numbers.get("positions") == "learned" else None
 
 
 def fingerprint(corpus: Corpus) -> str:
@@ -152,8 +159,8 @@ def prepare(settings: Any, folder: Path, resuming: bool) -> Prepared:
     facts = {"train": len(corpus.train.source), "val": len(corpus.val.source), "sha256": fingerprint(corpus)}
     languages = {"source": corpus.source_language, "target": corpus.target_language}
     if resuming:
-        vocabulary = load_vocabulary(folder)
-        before = json.loads((folder / "data.json").read_text())
+        vocabulary = run_folder.load_vocabulary(folder)
+        before = run_folder.stored_facts(folder)
         if before["sha256"] != facts["sha256"]:
             raise UserError(
                 f"the data is not that with which {folder} was begun ({facts['train']:,} training pairs now, "
@@ -161,29 +168,25 @@ def prepare(settings: Any, folder: Path, resuming: bool) -> Prepared:
             )
     else:
         vocabulary = train_vocabulary(corpus, settings.data)
-        settings = fitted(settings, vocabulary)
+    settings = fitted(settings, vocabulary)
     task, notes = _task(settings, corpus, vocabulary)
     if not resuming:
-        save_vocabulary(vocabulary, folder)
-        (folder / "data.json").write_text(json.dumps({**facts, **languages}, indent=1))
-        (folder / "config.yaml").write_text(to_yaml(settings))
+        run_folder.save_vocabulary(vocabulary, folder)
+        run_folder.write_text(folder / "data.json", json.dumps({**facts, **languages}, indent=1))
+        run_folder.save_settings(settings, folder)
     return Prepared(settings, vocabulary, task, notes)
 
 
 def _task(settings: Any, corpus: Corpus, vocabulary: Vocabulary) -> tuple[TranslationTask, list[str]]:
     data, training, train = settings.data, settings.training, corpus.train
     train = ParallelText(*(side[: data.max_sentences] for side in train))
-    longest = data.max_length
-    if settings.model_dump()["model"].get("positions") == "learned":
-        longest = min(longest, settings.model.positions_length - 1)
+    longest = min(data.max_length, (longest_text(settings) or data.max_length + 1) - 1)
     gone = too_long(train, vocabulary, longest)
     notes = [f"{len(train.source):,} training pairs, {len(corpus.val.source):,} for validation, "
              f"{len(vocabulary.target):,} subwords"]  # fmt: skip
     if len(gone):
-        lines = ", ".join(str(row + 1) for row in gone[:5])
-        notes.append(
-            f"{len(gone):,} pairs are empty or longer than {longest} pieces and are left out (lines {lines}, ...)"
-        )
+        lines = ", ".join([*(str(row + 1) for row in gone[:5]), *(["..."] if len(gone) > 5 else [])])
+        notes.append(f"{len(gone):,} pairs are empty or longer than {longest} pieces and are left out: lines {lines}")
         train = without(train, gone)
     if not train.source:
         raise UserError(f"no training pair is left: all are empty or longer than data.max_length={longest} pieces")
@@ -191,11 +194,11 @@ def _task(settings: Any, corpus: Corpus, vocabulary: Vocabulary) -> tuple[Transl
         raise UserError("the validation set is empty; give val files with at least one pair")
     learning = Learning(
         training.label_smoothing, training.label_smoothing_convention, training.rdrop, data.batch_tokens,
-        data.bpe_dropout, training.seed,
+        data.bpe_dropout, training.seed, longest_text(settings),
     )  # fmt: skip
     task = TranslationTask(train, corpus.val, vocabulary, learning, settings.decoding)
     batches = task.plan(0)
-    waste = padding_waste(batches, task.lengths)
+    waste = padding_waste(batches, task.lengths(0))
     notes.append(f"{len(batches):,} batches an epoch, {waste:.1%} of their cells are padding")
     return task, notes
 
@@ -203,29 +206,6 @@ def _task(settings: Any, corpus: Corpus, vocabulary: Vocabulary) -> tuple[Transl
 def build(settings: Any) -> nn.Module:
     """The model of the settings, with fresh weights."""
     return CATALOGUE[settings.system].build(settings.model)
-
-
-def stored_settings(folder: Path) -> Any:
-    """The settings with which a run was begun."""
-    path = folder / "config.yaml"
-    if not path.exists():
-        raise UserError(f"{folder} is not a run: it holds no config.yaml; give the folder that training wrote")
-    system = _system_in(path)
-    if system not in CATALOGUE:
-        raise UserError(f"{path} names the model {system!r}, which this version does not have")
-    return from_yaml(settings_class(system), path)
-
-
-def _system_in(path: Path) -> str:
-    import yaml
-
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return str(content["system"])
-    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{path} is not the settings of a run ({type(error).__name__}); restore it from a copy"
-        ) from None
 
 
 def check_resumable(old: Any, new: Any) -> None:

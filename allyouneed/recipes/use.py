@@ -3,13 +3,14 @@
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from allyouneed.data.check import check_corpus, render
-from allyouneed.data.files import check_text, read_lines, split_lines
+from allyouneed.data.files import UTF8_BOM, check_text, read_lines, split_lines
 from allyouneed.data.parallel import read_corpus
 from allyouneed.data.subwords import Subwords
 from allyouneed.decoding.translate import Translation
@@ -25,9 +26,13 @@ def read_input(file: str) -> list[str]:
     """The lines of a file, or of standard input for `-`."""
     if file != "-":
         return read_lines(Path(file))
-    data = sys.stdin.buffer.read()
+    data = sys.stdin.buffer.read().removeprefix(UTF8_BOM)
     check_text(Path("standard input"), data)
-    return split_lines(data.decode("utf-8"))
+    try:
+        return split_lines(data.decode("utf-8"))
+    except UnicodeDecodeError as fault:
+        line = data.count(b"\n", 0, fault.start) + 1
+        raise UserError(f"standard input, line {line}: invalid UTF-8; convert the text to UTF-8") from None
 
 
 def write_output(lines: Sequence[str], output: Path | None) -> None:
@@ -39,11 +44,25 @@ def write_output(lines: Sequence[str], output: Path | None) -> None:
         return
     aside = output.with_name(f".{output.name}.{os.getpid()}")
     try:
+        if output.exists() and not output.is_file():  # /dev/null, a pipe: not to be replaced by a file
+            output.write_text(text, encoding="utf-8")
+            return
         aside.write_text(text, encoding="utf-8")
         aside.rename(output)
     except OSError as error:
-        aside.unlink(missing_ok=True)
+        with suppress(OSError):
+            aside.unlink()
         raise UserError(f"{output} cannot be written ({error.strerror}); choose another --output") from None
+
+
+def check_output(output: Path | None) -> None:
+    """Refuses an impossible --output before the work, not after it."""
+    if output is None:
+        return
+    if output.is_dir():
+        raise UserError(f"{output} is a folder; give --output the name of a file")
+    if not output.parent.is_dir() or not os.access(output.parent, os.W_OK):
+        raise UserError(f"{output} cannot be written: {output.parent} is no folder to write in; choose another --output")
 
 
 def decoding_changes(run: TranslationRun, changes: dict[str, Any]) -> dict[str, Any]:
@@ -57,6 +76,7 @@ def translate_lines(
     folder: Path, file: str, changes: dict[str, Any], n: int, scores: bool, prefix: str | None, output: Path | None
 ) -> None:
     """`allyouneed translate`."""
+    check_output(output)
     run, lines = load(folder), read_input(file)
     options = decoding_changes(run, changes)
     bar = Bar("translating")
@@ -86,6 +106,7 @@ def evaluate_run(
     output: Path | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """`allyouneed evaluate`: the scores, with what they were measured on."""
+    check_output(output)
     run = load(folder)
     options = decoding_changes(run, changes)
     words = {"path": data, "src": src, "tgt": tgt}
@@ -99,6 +120,7 @@ def evaluate_run(
         text.source, run.decoding(**options), lambda done: bar.progress(done / total, None, {})
     )
     bar.close()
+    _warn_of_cut(run.translator.cut, run.decoding(**options).max_source)
     if output is not None:
         write_output(hypotheses, output)
     used = run.decoding(**options)
@@ -108,6 +130,12 @@ def evaluate_run(
         "beam": used.beam,
         "length_penalty": used.length_penalty,
     }
+
+
+def _warn_of_cut(lines: Sequence[int], limit: int) -> None:
+    if lines:
+        shown = ", ".join([*map(str, lines[:5]), *(["..."] if len(lines) > 5 else [])])
+        print(f"warning: sources of more than decoding.max_source={limit:,} pieces were cut: lines {shown}", file=sys.stderr)
 
 
 def check_data(path: Path, src: str | None, tgt: str | None) -> int:

@@ -31,6 +31,7 @@ class Learning(NamedTuple):
     batch_tokens: int = 4096
     bpe_dropout: float = 0.0
     seed: int = 1
+    longest: int | None = None  # positions that the model has, where they have an end
 
 
 class Vocabulary(NamedTuple):
@@ -73,7 +74,6 @@ class TranslationTask:
         self.quick_decoding = decoding.model_copy(update={"beam": 1})
         self.full_decoding = decoding
         self.encoded = EncodedText.of(train, vocabulary)
-        self.lengths = self.encoded.lengths
         self.smoothing = Smoothing.named(learning.convention, learning.smoothing, len(vocabulary.target))
         self.sampled = None
         if learning.bpe_dropout:
@@ -82,8 +82,12 @@ class TranslationTask:
     def _text(self, epoch: int) -> EncodedText:
         return self.sampled.text(epoch) if self.sampled else self.encoded
 
+    def lengths(self, epoch: int) -> np.ndarray:  # 2 x sentences
+        """Pieces of source and target, ends included, as the epoch's spelling has them."""
+        return self._text(epoch).lengths
+
     def plan(self, epoch: int) -> list[np.ndarray]:
-        return plan(self._text(epoch).lengths, self.learning.batch_tokens, self.learning.seed, epoch)
+        return plan(self.lengths(epoch), self.learning.batch_tokens, self.learning.seed, epoch)
 
     def weight(self, batch: np.ndarray, epoch: int) -> int:
         return int(self._text(epoch).target.lengths[batch].sum()) + len(batch)
@@ -123,15 +127,18 @@ class TranslationTask:
 
     @torch.no_grad()
     def _dev_loss(self, model: nn.Module) -> dict[str, float]:
-        text = EncodedText.of(self.val, self.vocabulary)
+        text, device = EncodedText.of(self.val, self.vocabulary), next(model.parameters()).device
+        readable = np.nonzero((text.lengths <= (self.learning.longest or np.inf)).all(0))[0]
         total = count = 0.0
-        for batch in plan(text.lengths, 2 * self.learning.batch_tokens, 0, 0):
-            source = torch.from_numpy(text.source.padded(batch, after=[EOS]))
-            target = torch.from_numpy(text.target.padded(batch, before=[BOS], after=[EOS]))
+        for rows in plan(text.lengths[:, readable], 2 * self.learning.batch_tokens, 0, 0):
+            batch = readable[rows]
+            source = torch.from_numpy(text.source.padded(batch, after=[EOS])).to(device)
+            target = torch.from_numpy(text.target.padded(batch, before=[BOS], after=[EOS])).to(device)
             hidden = model.hidden(source, target[:, :-1])  # type: ignore[operator]
             result = model.head.loss(hidden, target[:, 1:])  # type: ignore[union-attr, operator]
             total, count = total + float(result.nll), count + result.tokens
-        return {"dev_nll": total / count, "dev_perplexity": float(np.exp(min(total / count, 50.0)))}
+        mean = total / max(count, 1.0)
+        return {"dev_nll": mean, "dev_perplexity": float(np.exp(min(mean, 50.0)))}
 
 
 def smoothed_loss(model: nn.Module, batch: Batch, smoothing: Smoothing, _: float = 0.0) -> tuple[Tensor, Tensor]:

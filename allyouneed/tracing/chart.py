@@ -7,7 +7,7 @@ from typing import NamedTuple
 from allyouneed.tracing.svg import element, figure, text, title
 
 WIDTH, HEIGHT = 500.0, 270.0
-LEFT, TOP, BOTTOM = 56.0, 44.0, 40.0
+LEFT, TOP, BOTTOM = 72.0, 44.0, 40.0
 COLOURS = {"blue": "#0072b2", "orange": "#d55e00", "green": "#009e73", "purple": "#b0538b"}
 MOST_POINTS = 400
 
@@ -49,7 +49,7 @@ def _span(values: Sequence[float], zero: bool) -> tuple[float, float]:
     low, high = min(values), max(values)
     if zero:
         low, high = min(low, 0.0), max(high, 0.0)
-    return (low, high) if high > low else (low - 0.5, high + 0.5 if high else 1.0)
+    return (low, high) if high > low else (min(low, 0.0), max(high, 0.0) or 1.0)
 
 
 def short(value: float) -> str:
@@ -64,7 +64,7 @@ def chart(
     right: Callable[[float], str] | None = None,
     zero: bool = False,
 ) -> str:
-    """A line chart; `right` writes the second scale beside each tick of the first. Values that are not finite are left out."""
+    """A line chart; `right` writes the second scale beside each tick of the first. Values not finite are left out."""
     lines = [line._replace(points=_thin([p for p in line.points if all(map(math.isfinite, p))])) for line in lines]
     lines = [line for line in lines if line.points]
     label = f"{heading}: {', '.join(line.name for line in lines) or 'nothing recorded yet'}, over {x_name}"
@@ -72,7 +72,7 @@ def chart(
     if not lines:
         empty = text("no figures yet", x=WIDTH / 2, y=HEIGHT / 2, text_anchor="middle", fill="currentColor")
         return figure(WIDTH, HEIGHT, label, head, empty, class_="figure chart")
-    across = _span([x for line in lines for x, _ in line.points], False)
+    across = _span([x for line in lines for x, _ in line.points], True)
     up = ticks(*_span([y for line in lines for _, y in line.points], zero))
     frame = Frame(across, (up[0], up[-1]), 52.0 if right else 14.0)
     drawn = [_grid(frame, up, right), _names(x_name, y_name), _legend(lines), *(_series(frame, line) for line in lines)]
@@ -110,8 +110,9 @@ def _names(x_name: str, y_name: str) -> str:
 
 
 def _legend(lines: Sequence[Line]) -> str:
+    """Names the lines; a single one is named by the axis already."""
     parts, at = [], LEFT
-    for line in lines:
+    for line in lines if len(lines) > 1 else ():
         look = dict(stroke=COLOURS[line.colour], class_=f"line {line.colour}", stroke_width=2)
         if line.joined:
             dash = "4 3" if line.dashed else None
@@ -148,4 +149,3 @@ def _dot(x: float, y: float, line: Line, says: str = "") -> str:
         "circle", says, cx=x, cy=y, r=3.5, stroke=COLOURS[line.colour], stroke_width=1.8,
         fill=COLOURS[line.colour] if filled else "none", class_=f"{'dot' if filled else 'line'} {line.colour}",
     )  # fmt: skip
-

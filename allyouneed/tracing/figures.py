@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from allyouneed.tracing.chart import Line, chart, short
-from allyouneed.tracing.svg import SIGNED, colour, element, figure, raster, text, title
+from allyouneed.tracing.svg import SIGNED, colour, element, escape, figure, raster, text, title
 
 MASKED = "url(#masked)"
 """Fill of a cell that may not be looked at; the page holds the pattern once, see `masked_pattern`."""
@@ -40,9 +40,9 @@ def attention_map(
 
     Colours run from 0 to 1 in every map, so maps can be compared. `looks` names the rows' axis.
     """
-    cell = 15.0 if max(len(queries), len(keys)) <= 16 else 12.0
+    cell = _cell(queries, keys)
     left, top = 26 + _width(queries), 40 + _width(keys)
-    width, height = left + cell * len(keys) + 8, top + cell * len(queries) + 4
+    width, height = map_width(queries, keys), max(top + cell * len(queries) + 4, 120.0)
     names = _axes(queries, keys, left, top, cell, looks)
     cells = _cells(weights, visible, queries, keys)
     drawn = element("g", *cells, transform=f"translate({left:g} {top:g})")
@@ -50,8 +50,17 @@ def attention_map(
     return figure(width, height, f"{name}: who looks at whom", head, names, drawn, class_="figure map")
 
 
+def map_width(queries: Sequence[str], keys: Sequence[str]) -> float:
+    """The natural width of a map, in pixels."""
+    return max(26 + _width(queries) + _cell(queries, keys) * len(keys) + 8, 110.0)
+
+
+def _cell(queries: Sequence[str], keys: Sequence[str]) -> float:
+    return 15.0 if max(len(queries), len(keys)) <= 16 else 12.0
+
+
 def _cells(weights: Tensor, visible: Tensor | None, queries: Sequence[str], keys: Sequence[str]) -> list[str]:
-    cell = 15 if max(len(queries), len(keys)) <= 16 else 12
+    cell = _cell(queries, keys)
     seen = torch.ones_like(weights, dtype=torch.bool) if visible is None else visible
     out = []
     for i, (row, may) in enumerate(zip(weights.tolist(), seen.tolist(), strict=True)):
@@ -68,15 +77,23 @@ def _cells(weights: Tensor, visible: Tensor | None, queries: Sequence[str], keys
 def _axes(queries: Sequence[str], keys: Sequence[str], left: float, top: float, cell: float, looks: str) -> str:
     parts = []
     for i, token in enumerate(queries):
-        parts.append(text(_cut(token), x=left - 5, y=top + (i + 0.5) * cell + 3.5, text_anchor="end"))
+        parts.append(_label(token, x=left - 5, y=top + (i + 0.5) * cell + 3.5, text_anchor="end"))
     for j, token in enumerate(keys):
         x = left + (j + 0.5) * cell + 3.5
-        parts.append(text(_cut(token), transform=f"translate({x:g} {top - 5:g}) rotate(-90)"))
+        parts.append(_label(token, transform=f"translate({x:g} {top - 5:g}) rotate(-90)"))
     middle = top + cell * len(queries) / 2
     quiet = dict(font_size=10, class_="axis", fill="currentColor")
     parts.append(text("looked at →", x=left, y=28, **quiet))
     parts.append(text(f"← {looks}", transform=f"translate(9 {middle:g}) rotate(-90)", text_anchor="middle", **quiet))
     return element("g", *parts, font_size=11 if cell > 12 else 10, fill="currentColor")
+
+
+def _label(token: str, **place: Any) -> str:
+    """A token; the mark of a word's beginning is pale, so that it does not drown the letters."""
+    shown = _cut(token)
+    if not shown.startswith("▁") or len(shown) == 1:
+        return text(shown, **place)
+    return element("text", element("tspan", "▁", fill_opacity="0.3"), escape(shown[1:]), **place)
 
 
 def _cut(token: str) -> str:

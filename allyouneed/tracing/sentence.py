@@ -62,12 +62,8 @@ def _recorded(model: nn.Module, read: Sequence[int], given: Sequence[int]) -> di
     """Name -> (map, visible cells), each h n m."""
     device = next(model.parameters()).device
     tensors = [torch.tensor([list(ids)], device=device) for ids in (read, given)]
-    training = model.training
-    try:
-        with torch.no_grad(), record(model.eval()) as seen:
-            model(*tensors)
-    finally:
-        model.train(training)
+    with torch.no_grad(), record(model.eval()) as seen:
+        model(*tensors)
     maps, visible = seen.maps(), seen.visible()
     return {name: (maps[name][0].float().cpu(), visible[name][0].cpu()) for name in maps}
 

@@ -12,7 +12,10 @@ from typing import Any
 
 import numpy as np
 
-CIVIDIS = ["#00224e", "#002e6a", "#1a386f", "#32436d", "#434e6c", "#535a6d", "#61656f", "#6f7073", "#7d7c78", "#8c8878", "#9b9476", "#aba072", "#bcae6c", "#cdbb63", "#dec958", "#f0d846", "#fee838"]
+CIVIDIS = [
+    "#00224e", "#002e6a", "#1a386f", "#32436d", "#434e6c", "#535a6d", "#61656f", "#6f7073", "#7d7c78",
+    "#8c8878", "#9b9476", "#aba072", "#bcae6c", "#cdbb63", "#dec958", "#f0d846", "#fee838",
+]  # fmt: skip
 """Perceptually uniform, and the same to the colour-blind (Nuñez et al. 2018); 17 colours, mixed between."""
 
 SIGNED = ["#0072b2", "#f4f2ee", "#d55e00"]
@@ -27,7 +30,7 @@ def escape(value: object) -> str:
     return html.escape(_INVISIBLE.sub("\ufffd", str(value)), quote=True)
 
 
-def element(name: str, *content: str, **attributes: object) -> str:
+def element(name: str, /, *content: str, **attributes: object) -> str:
     """`element("rect", x=1, stroke_width=2)`; content is markup already, attributes are escaped, None is left out."""
     given = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{escape(number(value))}"'

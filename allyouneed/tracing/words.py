@@ -6,7 +6,8 @@ from difflib import SequenceMatcher
 from allyouneed.tracing.svg import element, escape
 
 # Chinese, Japanese and Thai have no spaces: there each letter is compared by itself.
-_WORDS = re.compile(r"\s+|[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff]|(?:(?![\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff])\w)+|[^\w\s]")  # fmt: skip
+_UNSPACED = r"\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff"
+_WORDS = re.compile(rf"\s+|[{_UNSPACED}]|[^\W{_UNSPACED}]+|[^\w\s]")
 
 
 def words(text: str) -> list[str]:

@@ -50,8 +50,12 @@ def save(
     state_tensors: Mapping[str, Tensor],
     state_json: Any,
     keep: int,
+    every: int = 1,
 ) -> Path:
     """Write `folder`/step-NNNNNNNN, completely or not at all; then delete all but the newest `keep`.
+
+    Those whose step is no multiple of `every` (Ctrl-C made them) go when a newer one is there and count for nothing,
+    so that a run that was interrupted keeps the same checkpoints as one that was not.
 
     `folder` belongs to one run and one writing process. `state_json` must be plain JSON with text keys, as
     `pack` makes it. Raises UserError where the disk is full or refuses; what was there is then untouched.
@@ -64,7 +68,7 @@ def save(
         aside.mkdir()
         _write_files(aside, step, model_tensors, state_tensors, state_json)
         _put_in_place(aside, target)
-        _prune(folder, step, keep)
+        _prune(folder, step, keep, every)
     return target
 
 
@@ -80,11 +84,19 @@ def latest(folder: str | Path) -> tuple[Checkpoint | None, list[str]]:
 
 def save_tensors(path: str | Path, tensors: Mapping[str, Tensor]) -> None:
     """One safetensors file, written aside, synced and renamed; tied tensors are stored once."""
-    path = Path(path)
+    _write_whole(Path(path), _serialized(tensors))
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """A text file that is there whole, or as it was before."""
+    _write_whole(Path(path), text.encode("utf-8"))
+
+
+def _write_whole(path: Path, content: bytes) -> None:
     aside = path.with_name(ASIDE + path.name)
     with _disk_errors(path, aside):
         aside.unlink(missing_ok=True)
-        _write(aside, _serialized(tensors))
+        _write(aside, content)
         os.rename(aside, path)
         _sync_folder(path.parent)
 
@@ -204,11 +216,12 @@ def _put_in_place(aside: Path, target: Path) -> None:
     _sync_folder(target.parent)
 
 
-def _prune(folder: Path, step: int, keep: int) -> None:
+def _prune(folder: Path, step: int, keep: int, every: int) -> None:
     """Keep the new checkpoint and `keep` - 1 before it; a later torn one was given up on resuming."""
     older = [(number, path) for number, path in _steps(folder) if number < step and _manifest(path)]
     later = [(number, path) for number, path in _steps(folder) if number > step]
-    for _, path in older[max(keep, 1) - 1 :]:
+    planned = [path for number, path in older if number % every == 0]
+    for path in planned[max(keep, 1) - (step % every == 0) :] + [path for number, path in older if number % every]:
         _delete(path)
     for number, path in later:
         if _manifest(path) and _fault(path, number):

@@ -91,13 +91,13 @@ def synchronised(module: nn.Module, last: bool) -> Any:
     if isinstance(module, nn.parallel.DistributedDataParallel) and not last:
         return module.no_sync()
     if hasattr(module, "set_requires_gradient_sync"):
-        module.set_requires_gradient_sync(last)
+        module.set_requires_gradient_sync(last)  # type: ignore[operator]
     return nullcontext()
 
 
 def whole(tensor: Tensor) -> Tensor:
     """The full tensor behind a shard; all ranks must ask together."""
-    return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor  # type: ignore[operator]
+    return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
 
 
 def like(tensor: Tensor, model: Tensor) -> Tensor:

@@ -70,7 +70,6 @@ class Engine:
         }
         self.average = ExponentialAverage(self.model, settings.ema_decay) if settings.ema_decay else None
         self.at = Position()
-        self.validated = 0  # the step of the last validation
         self.interrupted = False
         self.meter = Meter()
 
@@ -81,9 +80,8 @@ class Engine:
         if checkpoint:
             self.restore(checkpoint)
         self.begun = time.monotonic() - self.at.seconds
-        self.meter.restart()
-        self.log = MetricsLog(self.folder, self.at.step) if self.world.first else None
-        if self._over():
+        self.log = MetricsLog(self.folder, self.at.step, self.at.lines) if self.world.first else None
+        if self._over() and self.at.finished:
             self.reporter.say(f"this run has ended already, after {self.at.ended}; raise that limit to go on")
         else:
             self._train()
@@ -93,11 +91,13 @@ class Engine:
         return self.at
 
     def _train(self) -> None:
+        self.at.finished = False
         with self._interruptible():
             while not self._over():
                 self._epoch()
         if not self.interrupted:
             self._finish()
+            self.at.finished = True
         elif self.at.best_step == 0:
             self.selection.keep(self._weights())  # so that a run stopped early can be used all the same
         self.save()
@@ -117,7 +117,6 @@ class Engine:
             ended = self.at.batch == 0
             if ended if settings.validate_every == 0 else self.at.step % settings.validate_every == 0:
                 self.validate()
-                self.validated = self.at.step
             if self.at.step % settings.save_every == 0:
                 self.save()
             if self._over() or ended:
@@ -133,7 +132,8 @@ class Engine:
         sums: dict[str, Tensor] = {}
         self.losses.train()
         for player, optimizer in self.optimizers.items():
-            self._backward(mine or [group[0]], player, (self.world.size if mine else 0.0) / total, sums)
+            # A rank without a batch takes part with one that counts for nothing, or the others would wait for it.
+            self._backward(mine or group[:1], player, (self.world.size if mine else 0.0) / total, sums)
             if self.settings.clip_norm:
                 parameters = [p for part in optimizer.param_groups for p in part["params"]]
                 nn.utils.clip_grad_norm_(parameters, self.settings.clip_norm, foreach=True)
@@ -155,6 +155,7 @@ class Engine:
                     loss, parts = self.losses(tensors, player)
                 (loss * scale).backward()
             for name, value in parts.items():
+                value = value if scale else torch.zeros_like(value)
                 sums[name] = sums[name] + value if name in sums else value
 
     def _clock(self) -> float:
@@ -216,12 +217,12 @@ class Engine:
 
     def validate(self) -> None:
         """Scores the averaged weights (the plain ones without an average); the best so far is the run's model."""
+        begun = time.monotonic()
         name = f"{'average' if self.average else 'weights'} at step {self.at.step}"
-        if self.selection.judge(self._weights(), name, self.at, self.log):
-            self.at.worse = 0
-        else:
-            self.at.worse += 1
-        self.meter.restart()  # the time that validation took is not training's
+        better = self.selection.judge(self._weights(), name, self.at, self.log)
+        self.at.worse = 0 if better else self.at.worse + 1
+        self.at.validated = self.at.step
+        self.meter.pause(time.monotonic() - begun)
 
     def _weights(self) -> dict[str, Tensor]:
         """What the run would be used with now: the average, or the weights themselves."""
@@ -232,10 +233,11 @@ class Engine:
 
     def _finish(self) -> None:
         """At the end, the mean of the last checkpoints competes with the best weights; `translate` uses the better."""
-        if self.validated != self.at.step:
+        if self.at.validated != self.at.step:
             self.validate()
-        k = self.settings.average_last
-        files = sorted((self.folder / "checkpoints").glob("step-????????/model.safetensors"))[-k:] if k else []
+        k, every = self.settings.average_last, self.settings.save_every
+        names = [f"step-{step:08d}/model.safetensors" for step in range(every, self.at.step + 1, every)[-k:] if k]
+        files = [path for name in names if (path := self.folder / "checkpoints" / name).exists()]
         if len(files) > 1:
             mean = state.retied(average_files(files), self.selection.model)
             self.selection.judge(mean, f"mean of {len(files)} checkpoints", self.at, self.log)
@@ -245,13 +247,16 @@ class Engine:
     def save(self) -> None:
         """A checkpoint; a crash at any moment leaves the one before it."""
         tensors = state.model_tensors(self.model)
+        self.at.lines = self.log.lines if self.log else 0
         tree = {
             "optimizers": {p: state.optimizer_state(o, self.model) for p, o in self.optimizers.items()},
             "average": state.average_state(self.average),
+            "meter": self.meter.state(self.world),
             "position": asdict(self.at),
         }
+        keep, every = self.settings.keep_checkpoints, self.settings.save_every
         if self.world.first:
-            save(self.folder / "checkpoints", self.at.step, tensors, *pack(tree), self.settings.keep_checkpoints)
+            save(self.folder / "checkpoints", self.at.step, tensors, *pack(tree), keep, every)
         self.world.wait()
 
     def restore(self, checkpoint: Checkpoint) -> None:
@@ -261,3 +266,4 @@ class Engine:
             state.load_optimizer_state(optimizer, self.model, tree["optimizers"][player])
         state.load_average_state(self.average, self.model, tree["average"])
         self.at = Position(**tree["position"])
+        self.meter.load_state(tree["meter"], self.world)

@@ -4,20 +4,23 @@ import json
 from pathlib import Path
 from typing import Any
 
+from allyouneed.training.checkpoint import write_text
+
 
 class MetricsLog:
-    """Appends to `metrics.jsonl`. On resuming, lines of steps after the checkpoint are dropped: they are made again."""
+    """Appends to `metrics.jsonl`. On resuming, what was written after the checkpoint is dropped: it is made again."""
 
-    def __init__(self, folder: Path, step: int = 0, tensorboard: bool = True):
+    def __init__(self, folder: Path, step: int = 0, lines: int = 0, tensorboard: bool = True):
         self.path = folder / "metrics.jsonl"
-        kept = [line for line in read_metrics(folder) if line["step"] <= step] if step else []
-        self.path.write_text("".join(json.dumps(line) + "\n" for line in kept))
-        self.file = self.path.open("a")
+        kept = read_metrics(folder)[:lines]
+        write_text(self.path, "".join(json.dumps(line) + "\n" for line in kept))
+        self.file, self.lines = self.path.open("a"), len(kept)
         self.board = _board(folder / "tensorboard", step) if tensorboard else None
 
     def write(self, step: int, kind: str, values: dict[str, Any]) -> None:
         self.file.write(json.dumps({"step": step, "kind": kind, **values}) + "\n")
         self.file.flush()
+        self.lines += 1
         if self.board:
             for name, value in values.items():
                 if isinstance(value, int | float):

@@ -9,8 +9,8 @@ M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
 def keep_freed_memory() -> None:
     """Lets glibc keep what was freed instead of giving it back and asking again for every large tensor.
 
-    Each return costs page faults at the next use: five times fewer of them make a training step about a tenth faster on a CPU
-    (docs/performance.md). Elsewhere than on Linux with glibc this does nothing.
+    Each return costs page faults at the next use: five times fewer of them make a training step about a tenth faster
+    on a CPU (docs/performance.md). Elsewhere than on Linux with glibc this does nothing.
     """
     if not sys.platform.startswith("linux"):
         return

@@ -25,7 +25,10 @@ class Position:
     best_step: int = 0
     best_is: str = ""
     worse: int = 0  # validations since the best
+    validated: int = 0  # the step of the last validation
+    lines: int = 0  # lines of metrics.jsonl
     ended: str = ""  # why the run is over
+    finished: bool = False  # the last validation is done too
 
 
 class Selection:

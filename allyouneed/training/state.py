@@ -25,6 +25,9 @@ def load_model_tensors(model: nn.Module, tensors: dict[str, Tensor]) -> None:
     if own.keys() != tensors.keys():
         raise ValueError(f"these weights are of another model: {sorted(own.keys() ^ tensors.keys())[:5]} differ")
     for name, tensor in own.items():
+        if tensors[name].shape != tensor.shape:  # copy_ would spread a smaller one over a larger
+            raise ValueError(f"{name} is {tuple(tensors[name].shape)} there and {tuple(tensor.shape)} in this model")
+    for name, tensor in own.items():
         tensor.copy_(like(tensors[name], tensor))
 
 

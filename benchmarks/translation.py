@@ -1,0 +1,151 @@
+"""Training step and decoding of the translator beside its peers: `python -m benchmarks.translation [--json]`.
+
+Each system runs in a process of its own, which keeps memory apart, and the processes take turns on the same batches.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+PEERS = ("nn.Transformer", "marian", "x-transformers")
+PRECISIONS = ("bf16", "float32")
+
+
+def worker(system: str, precision: str, size_name: str, count: int) -> None:
+    """Builds a system; for each line on standard input runs all batches once and prints seconds per batch."""
+    import torch
+
+    from allyouneed.training.memory import keep_freed_memory
+    from benchmarks.peers import SIZES, SYSTEMS
+    from benchmarks.work import ceiling, flops, multi30k
+
+    if system == "allyouneed":
+        keep_freed_memory()
+    work = multi30k(count)
+    size = SIZES[size_name]
+    idle = _peak_memory()
+    torch.manual_seed(1)
+    model, loss = SYSTEMS[system](size, work.vocab_size)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
+
+    def step(batch: Any) -> float:
+        begun = time.perf_counter()
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+            value = loss(batch)
+        value.backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        return time.perf_counter() - begun
+
+    step(work.batches[0])
+    print("ready", flush=True)
+    for _ in sys.stdin:
+        top = ceiling(torch.bfloat16 if precision == "bf16" else torch.float32)
+        seconds = [step(batch) for batch in work.batches]
+        work_done = sum(flops(b, size.dim, size.ffn_dim, size.depth, work.vocab_size) for b in work.batches)
+        print(json.dumps({
+            "tokens_per_second": sum(work.tokens) / sum(seconds), "ceiling_share": work_done / sum(seconds) / top,
+            "ceiling_gflops": top / 1e9, "memory_mib": _peak_memory() - idle,
+            "parameters": sum(p.numel() for p in model.parameters()),
+        }), flush=True)  # fmt: skip
+
+
+def _peak_memory() -> float:
+    """Peak resident memory of this process so far, in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+@contextmanager
+def started(systems: list[tuple[str, str]], size: str, count: int) -> Iterator[dict[tuple[str, str], Any]]:
+    """One process per (system, precision), built and waiting."""
+    processes = {}
+    for system, precision in systems:
+        command = [sys.executable, "-m", "benchmarks.translation", "--worker", system, precision, size, str(count)]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        while (line := process.stdout.readline()) and line.strip() != "ready":  # type: ignore[union-attr]
+            pass
+        processes[system, precision] = process
+    try:
+        yield processes
+    finally:
+        for process in processes.values():
+            process.stdin.close()  # type: ignore[union-attr]
+            process.wait()
+
+
+def train_part(size: str, turns: int, count: int, say: Any) -> dict[str, Any]:
+    """All systems in turn, `turns` times over the same batches; the best turn of each counts."""
+    systems = [(system, precision) for precision in PRECISIONS for system in ("allyouneed", *PEERS)]
+    seen: dict[tuple[str, str], list[dict[str, float]]] = {key: [] for key in systems}
+    with started(systems, size, count) as processes:
+        for turn in range(turns):
+            for key, process in processes.items():
+                process.stdin.write("go\n")
+                process.stdin.flush()
+                seen[key].append(json.loads(process.stdout.readline()))
+                say(f"{size} turn {turn + 1}/{turns} {key[0]} {key[1]}: {seen[key][-1]['tokens_per_second']:,.0f} tokens/s")
+    best = {key: max(rounds, key=lambda r: r["tokens_per_second"]) for key, rounds in seen.items()}
+    mean = {key: sum(r["tokens_per_second"] for r in rounds) / turns for key, rounds in seen.items()}
+    return summary(best, mean)
+
+
+def summary(best: dict[tuple[str, str], dict[str, float]], mean: dict[tuple[str, str], float]) -> dict[str, Any]:
+    own = best["allyouneed", "bf16"]
+
+    def fastest(precision: str) -> float:
+        return max(best[peer, precision]["tokens_per_second"] for peer in PEERS)
+
+    leanest = min(best[peer, "bf16"]["memory_mib"] for peer in PEERS)
+    return {
+        "ratio_best_peer_bf16": own["tokens_per_second"] / fastest("bf16"),
+        "ratio_best_peer_float32": own["tokens_per_second"] / fastest("float32"),
+        "ceiling_share": own["ceiling_share"],
+        "memory_ratio_leanest_peer": own["memory_mib"] / leanest,
+        "raw": {f"{s} {p}": {**figures, "mean_tokens_per_second": mean[s, p]} for (s, p), figures in best.items()},
+    }
+
+
+def show(console: Console, name: str, part: dict[str, Any]) -> None:
+    table = Table("system", "tokens/s, best turn", "mean", "share of ceiling", "memory above idle", title=f"training, {name}")
+    for system, row in part["raw"].items():
+        table.add_row(
+            system, f"{row['tokens_per_second']:,.0f}", f"{row['mean_tokens_per_second']:,.0f}",
+            f"{row['ceiling_share']:.0%}", f"{row['memory_mib']:,.0f} MiB",
+        )  # fmt: skip
+    console.print(table)
+    ratios = {key: f"{value:.2f}" for key, value in part.items() if key != "raw"}
+    console.print(f"allyouneed in bf16: {ratios}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", action="store_true", help="print one JSON object on standard output")
+    parser.add_argument("--sizes", nargs="+", default=["small", "paper-base"], choices=["small", "paper-base"])
+    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--batches", type=int, default=12, help="batches a turn (a third of it for paper-base)")
+    parser.add_argument("--worker", nargs=4, metavar=("SYSTEM", "PRECISION", "SIZE", "BATCHES"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.worker:
+        system, precision, size, count = options.worker
+        worker(system, precision, size, int(count))
+        return
+    console = Console(stderr=True)
+    counts = {"small": options.batches, "paper-base": max(options.batches // 3, 1)}
+    train = {name: train_part(name, options.turns, counts[name], console.print) for name in options.sizes}
+    for name, part in train.items():
+        show(console, name, part)
+    if options.json:
+        print(json.dumps({"train": train}))
+
+
+if __name__ == "__main__":
+    main()
