@@ -45,26 +45,25 @@ class _ShortAttention(torch.autograd.Function):
     @staticmethod
     def forward(ctx, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:  # type: ignore[override]
         b, h, n, d = q.shape
-        q, k, v = (t.reshape(b * h, -1, d) for t in (q, k, v))
+        q, k, v = (t.reshape(b * h, -1, t.shape[-1]) for t in (q, k, v))
         ctx.wide = torch.promote_types(q.dtype, torch.float32)
         scores = torch.bmm(q, k.transpose(1, 2)).to(ctx.wide).mul_(d**-0.5).view(b, h, n, -1)
         weights = _softmax_(scores, mask).to(q.dtype).view(b * h, n, -1)
         ctx.save_for_backward(q, k, v, weights)
         ctx.heads = h
-        return torch.bmm(weights, v).view(b, h, n, d)
+        return torch.bmm(weights, v).view(b, h, n, -1)
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad: Tensor):  # type: ignore[override, no-untyped-def]
         q, k, v, weights = ctx.saved_tensors
-        shape = (q.shape[0] // ctx.heads, ctx.heads, -1, q.shape[-1])
-        grad = grad.reshape(q.shape)
+        grad = grad.reshape(q.shape[0], q.shape[1], -1)
         grad_v = torch.bmm(weights.transpose(1, 2), grad)
         grad_weights = torch.bmm(grad, v.transpose(1, 2))
         grad_scores = torch._softmax_backward_data(grad_weights.to(ctx.wide), weights.to(ctx.wide), -1, ctx.wide)
         grad_scores = grad_scores.mul_(q.shape[-1] ** -0.5).to(q.dtype)
         grad_q, grad_k = torch.bmm(grad_scores, k), torch.bmm(grad_scores.transpose(1, 2), q)
-        return grad_q.view(shape), grad_k.view(shape), grad_v.view(shape), None
+        return (*(g.view(-1, ctx.heads, *g.shape[1:]) for g in (grad_q, grad_k, grad_v)), None)
 
 
 def attention(

@@ -13,6 +13,7 @@ from allyouneed.data.download import fetch_recipe_data
 from allyouneed.errors import UserError
 from allyouneed.recipes import folder as run_folder
 from allyouneed.recipes import translation
+from allyouneed.recipes.conclude import conclude
 from allyouneed.settings import override
 from allyouneed.training import distributed
 from allyouneed.training.checkpoint import Checkpoint, latest
@@ -125,6 +126,9 @@ def _run(prepared: translation.Prepared, out: Path, checkpoint: Checkpoint | Non
     position = engine.run(checkpoint)
     if engine.interrupted:
         reporter.say(f"stopped at step {position.step:,}, all saved; to go on: {resume_command(out)}")
+    elif engine.world.first:
+        for line in conclude(out, prepared.task.val):
+            reporter.say(line)
     return position
 
 

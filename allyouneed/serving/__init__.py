@@ -1,0 +1,1 @@
+"""A finished run behind HTTP: `allyouneed serve RUN`."""
