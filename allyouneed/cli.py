@@ -123,6 +123,43 @@ def translate(
     translate_lines(run, file, {"beam": beam, "length_penalty": length_penalty}, n_best, scores, prefix, output)
 
 
+class ServingHelp(TyperCommand):
+    """A command whose help ends with the settings of a server."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        from allyouneed.serving.settings import ServeCommand
+        from allyouneed.settings import describe
+
+        super().format_help(ctx, formatter)
+        with formatter.section("Settings for --set key=value"):
+            formatter.write_dl([(row.key, f"{row.explanation} [{row.default}]") for row in describe(ServeCommand)])
+
+
+@app.command(cls=ServingHelp)
+def serve(
+    run: Run,
+    host: Annotated[
+        str, typer.Option("--host", help="Address to listen on; 0.0.0.0 lets other machines in.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port; 0 takes a free one and says it.")] = 8000,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="A setting, key=value; may be repeated.")] = None,
+) -> None:
+    """Translate for others over HTTP, batching what arrives together; Ctrl-C or SIGTERM stops it when all is answered."""
+    from allyouneed.serving.settings import ServeCommand
+    from allyouneed.settings import override
+
+    settings = override(ServeCommand(), list(set_ or [])).serving
+    from allyouneed.serving.server import serve as run_server
+
+    def opened() -> Any:
+        from allyouneed.recipes.runs import load
+
+        return load(run)
+
+    if not run_server(opened, run, host, port, settings):
+        raise typer.Exit(1)
+
+
 @app.command()
 def evaluate(
     run: Run,

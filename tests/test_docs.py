@@ -176,7 +176,7 @@ def test_the_readmes_commands_run(outputs: dict[str, str], place: Path) -> None:
 
 def test_the_run_folder_holds_what_the_readme_says(outputs: dict[str, str], place: Path) -> None:
     rows = re.findall(r"^\| (`[^|]+`) \| [^`|]+ \|$", read(READMES[0]), flags=re.M)
-    names = {name for row in rows for name in re.findall(r"`([\w./]+)`", row)} - {"transformer"}
+    names = {name for row in rows for name in re.findall(r"`([\w./]+)`", row)}
     assert "config.yaml" in names
     for name in names - {"metrics.json"}:  # the demo's own
         assert (place / "runs" / "mine" / name).exists(), f"there is no {name} in a run folder"

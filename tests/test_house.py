@@ -21,7 +21,7 @@ PAGES = sorted(
 ROOF = 6  # what stands at the top of the package and in no room: cli.py, __main__.py, the Python door ...
 FLOORS = {
     "errors": 0, "settings": 0, "nn": 1, "data": 1, "models": 2, "tasks": 3, "decoding": 3,
-    "training": 4, "weights": 4, "tracing": 4, "lab": 5, "recipes": 5,
+    "training": 4, "weights": 4, "tracing": 4, "lab": 5, "recipes": 5, "serving": 5,
 }  # fmt: skip
 SAME_FLOOR = {("tasks", "decoding"), ("settings", "errors")}
 

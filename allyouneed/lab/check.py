@@ -105,7 +105,12 @@ def causality() -> str:
     """No gradient flows from an output to a later input, and some flows to every earlier one."""
     model, source, target = _tiny(), _sentences(7, 3), _sentences(6, 6)
     inputs: list[Tensor] = []
-    model.target.register_forward_hook(lambda _, __, out: inputs.append(out) or out.retain_grad())
+
+    def keep(_: nn.Module, __: object, out: Tensor) -> None:
+        out.retain_grad()
+        inputs.append(out)
+
+    model.target.register_forward_hook(keep)
     for place in range(6):
         model(source, target)[:, place].square().sum().backward()
         grad = inputs.pop().grad
@@ -223,7 +228,8 @@ def resuming() -> str:
 
     with tempfile.TemporaryDirectory() as place:
         first, second = Path(place, "first"), Path(place, "second")
-        first.mkdir(), second.mkdir()
+        first.mkdir()
+        second.mkdir()
         whole = train(first)
         (first / "checkpoints" / "step-00000012").rename(Path(place, "end"))
         broken = train(second, first / "checkpoints")
@@ -263,13 +269,15 @@ def run_checks(console: Console | None = None) -> bool:
     """Runs all checks and shows them as a table of ticks; whether all passed."""
     console = console or Console()
     table = Table("", "check", "", "seconds", box=None, title=f"torch {torch.__version__}", title_justify="left")
-    results = []
+    results, threads = [], torch.get_num_threads()
+    torch.set_num_threads(1)  # the models are tiny: threads would only wait for one another
     with Live(table, console=console, auto_refresh=False) as live:
         for title, check in CHECKS.items():
             results.append(result := run_check(title, check))
             tick = "[green]✓[/green]" if result.passed else "[red]✗[/red]"
             table.add_row(tick, title, result.detail.replace("[", "\\["), f"{result.seconds:.1f}")
             live.refresh()
+    torch.set_num_threads(threads)
     failed = [result.title for result in results if not result.passed]
     total = sum(result.seconds for result in results)
     verdict = f"{len(failed)} of {len(results)} checks failed" if failed else f"all {len(results)} checks passed"

@@ -124,8 +124,10 @@ class Batcher:
             self._running = len(batch)
             return batch
 
-    def _take(self) -> list[Job]:
-        options, taken, left = self._queue[0].options, [], deque[Job]()
+    def _take(self) -> deque[Job]:
+        options = self._queue[0].options if self._queue else None
+        taken: deque[Job] = deque()
+        left: deque[Job] = deque()
         for job in self._queue:
             fits = job.options == options and len(taken) < self.max_batch
             (taken if fits else left).append(job)
