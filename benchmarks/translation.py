@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -92,7 +93,9 @@ def train_part(size: str, turns: int, count: int, say: Any) -> dict[str, Any]:
                 process.stdin.write("go\n")
                 process.stdin.flush()
                 seen[key].append(json.loads(process.stdout.readline()))
-                say(f"{size} turn {turn + 1}/{turns} {key[0]} {key[1]}: {seen[key][-1]['tokens_per_second']:,.0f} tokens/s")
+                say(
+                    f"{size} turn {turn + 1}/{turns} {key[0]} {key[1]}: {seen[key][-1]['tokens_per_second']:,.0f} tokens/s"
+                )
     best = {key: max(rounds, key=lambda r: r["tokens_per_second"]) for key, rounds in seen.items()}
     mean = {key: sum(r["tokens_per_second"] for r in rounds) / turns for key, rounds in seen.items()}
     return summary(best, mean)
@@ -115,7 +118,9 @@ def summary(best: dict[tuple[str, str], dict[str, float]], mean: dict[tuple[str,
 
 
 def show(console: Console, name: str, part: dict[str, Any]) -> None:
-    table = Table("system", "tokens/s, best turn", "mean", "share of ceiling", "memory above idle", title=f"training, {name}")
+    table = Table(
+        "system", "tokens/s, best turn", "mean", "share of ceiling", "memory above idle", title=f"training, {name}"
+    )
     for system, row in part["raw"].items():
         table.add_row(
             system, f"{row['tokens_per_second']:,.0f}", f"{row['mean_tokens_per_second']:,.0f}",
@@ -130,6 +135,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true", help="print one JSON object on standard output")
     parser.add_argument("--sizes", nargs="+", default=["small", "paper-base"], choices=["small", "paper-base"])
+    parser.add_argument("--parts", nargs="+", default=["train", "decode"], choices=["train", "decode"])
+    parser.add_argument("--run", default="runs/multi30k", help="a de-en run for the decoding part")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--batches", type=int, default=12, help="batches a turn (a third of it for paper-base)")
     parser.add_argument("--worker", nargs=4, metavar=("SYSTEM", "PRECISION", "SIZE", "BATCHES"), help=argparse.SUPPRESS)
@@ -140,11 +147,34 @@ def main() -> None:
         return
     console = Console(stderr=True)
     counts = {"small": options.batches, "paper-base": max(options.batches // 3, 1)}
-    train = {name: train_part(name, options.turns, counts[name], console.print) for name in options.sizes}
-    for name, part in train.items():
-        show(console, name, part)
+    results: dict[str, Any] = {}
+    if "decode" in options.parts:
+        results["decode"] = decoding(Path(options.run), options.turns, console)
+    if "train" in options.parts:
+        results["train"] = {n: train_part(n, options.turns, counts[n], console.print) for n in options.sizes}
+        for name, part in results["train"].items():
+            show(console, name, part)
     if options.json:
-        print(json.dumps({"train": train}))
+        print(json.dumps(results))
+
+
+def decoding(run: Path, turns: int, console: Console) -> dict[str, Any]:
+    """Part two; it needs a trained run."""
+    if not (run / "model.safetensors").exists():
+        command = f"allyouneed train translation --recipe multi30k --data ../shared/data/multi30k --src de --tgt en --out {run}"
+        raise SystemExit(
+            f"error: the decoding part needs a trained run at {run}; make it by `{command}`, or give --run"
+        )
+    from benchmarks.decoding import decode_part
+
+    part = decode_part(run, turns, console.print)
+    for name in ("greedy", "beam5"):
+        table = Table("system", "sentences/s", "BLEU", title=f"decoding, {name}")
+        for system, row in part[name]["raw"].items():
+            table.add_row(system, f"{row['sentences_per_second']:,.0f}", f"{row['bleu']:.2f}")
+        console.print(table)
+    console.print(f"one sentence alone: {part['latency']}")
+    return part
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ def run_demo(out: Path, max_time: str = "3m", assignments: list[str] | None = No
     console.print(
         f"\nThe report, with learning curves and attention maps: [bold]{report}[/bold]  (open it in a browser)"
     )
-    console.print(_next(run.settings.data.pair, out))
+    console.print(_next(run.settings.data.pair, out), soft_wrap=True)
 
 
 def _clear(out: Path) -> None:

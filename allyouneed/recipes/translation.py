@@ -29,7 +29,7 @@ RECIPES: dict[str, list[str]] = {
     "default": [],
     # The embedded grammar: few words, no noise, so a narrow model that learns fast.
     "demo": [
-        "model.dim=128", "model.ffn_dim=512", "model.depth=2", "model.dropout=0.05", "data.vocab_size=1200",
+        "model.dim=128", "model.ffn_dim=512", "model.depth=2", "model.dropout=0.05", "data.vocab_size=2000",
         "training.max_minutes=3", "training.learning_rate=0.003", "training.warmup_steps=200", "training.ema_decay=0.99",
         "training.label_smoothing=0.05", "decoding.beam=4",
     ],

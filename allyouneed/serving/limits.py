@@ -70,7 +70,9 @@ def parse(body: bytes) -> TranslateRequest:
     try:
         return TranslateRequest.model_validate_json(body)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
+        errors = error.errors(include_url=False, include_input=False)
+        # A field that there is not says more than one that is missing: it may be that field, misspelt.
+        first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
         raise Refusal(400 if first["type"] == "json_invalid" else 422, _sentence(first)) from None
 
 
