@@ -111,7 +111,7 @@ def translate(
     beam: Beam = None,
     length_penalty: Penalty = None,
     n_best: Annotated[
-        int, typer.Option("--n-best", min=1, help="Translations per line, each with its line number.")
+        int, typer.Option("--n-best", min=1, max=200, help="Translations per line, each with its line number.")
     ] = 1,
     scores: Annotated[bool, typer.Option("--scores", help="Put the score and a tab before each translation.")] = False,
     prefix: Annotated[str | None, typer.Option("--prefix", help="Words with which every translation begins.")] = None,

@@ -12,7 +12,8 @@ from torch.autograd.function import once_differentiable
 from allyouneed.nn.masks import causal_mask, combine
 
 SHORT = 128
-"""Up to this many keys two batched products beat the CPU flash kernel, whose backward pass is slow there."""
+"""Up to this many keys two batched products beat the CPU flash kernel: its backward pass is slow there, and in bfloat16
+its forward pass too, by 2 to 4 times at one query, which is what decoding asks (docs/performance.md)."""
 
 
 def attention_weights(q: Tensor, k: Tensor, mask: Tensor | None) -> Tensor:  # b h n m
@@ -78,8 +79,8 @@ def attention(
         return F.scaled_dot_product_attention(q, k, v, is_causal=True, dropout_p=dropout)
     if causal and n > 1:
         mask = combine(mask, causal_mask(n, m, q.device))
-    learning = torch.is_grad_enabled() and not torch.compiler.is_compiling()
-    if learning and dropout == 0.0 and q.device.type == "cpu" and max(n, m) <= SHORT and k.shape[0] == q.shape[0]:
+    eager = q.device.type == "cpu" and dropout == 0.0 and not torch.compiler.is_compiling()
+    if eager and 0 < m <= SHORT and n <= SHORT and q.shape[0] == k.shape[0]:
         return _ShortAttention.apply(q, k, v, mask)
     if mask is not None or dropout or m == 0:
         return _guarded(q, k, v, mask, dropout)

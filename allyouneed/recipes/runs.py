@@ -12,6 +12,7 @@ from allyouneed.errors import UserError
 from allyouneed.recipes import folder as run_folder
 from allyouneed.recipes import translation
 from allyouneed.training.checkpoint import load_tensors
+from allyouneed.training.memory import keep_freed_memory
 from allyouneed.training.state import load_model_tensors
 
 
@@ -19,6 +20,7 @@ class TranslationRun:
     """A trained translator: raw text in, raw text out."""
 
     def __init__(self, folder: str | Path):
+        keep_freed_memory()
         self.folder = Path(folder)
         if not self.folder.is_dir():
             raise UserError(f"there is no run folder {self.folder}; give the folder that training wrote")

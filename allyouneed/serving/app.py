@@ -88,27 +88,23 @@ def _busy(what: str) -> Refusal:
 
 async def _all(pending: Pending, asked: TranslateRequest, deadline: float, request: Request) -> list[Any]:
     """The answers in order; the first failure, the deadline or the client's leaving ends the wait for all."""
-    gone = asyncio.ensure_future(_until_gone(request))
+    everything, gone = asyncio.gather(*pending), asyncio.ensure_future(_until_gone(request))
     left = deadline - asyncio.get_running_loop().time()
     try:
-        if pending:
-            await asyncio.wait([*pending, gone], timeout=left, return_when=asyncio.FIRST_EXCEPTION)
-        if gone.done():
-            raise ClientDisconnect
-        failed = [(row, f.exception()) for f, row in pending.items() if f.done() and f.exception()]
+        await asyncio.wait([everything, gone], timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        if everything.done() and not everything.exception():
+            return [_shown(answer, asked) for answer in everything.result()]
+        failed = next(((row, f.exception()) for f, row in pending.items() if f.done() and f.exception()), None)
         if failed:
-            raise _refusal(*failed[0], asked)
-        if not all(future.done() for future in pending):
-            raise _too_late()
-        return [_shown(future.result(), asked) for future in pending]
+            raise _refusal(*failed, asked)
+        raise ClientDisconnect if gone.done() else _too_late()
     finally:
-        _drop([*pending, gone])
+        _drop([everything, *pending, gone])
 
 
 async def _until_gone(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
-    raise ClientDisconnect
 
 
 async def _lines(pending: Pending, asked: TranslateRequest, deadline: float) -> AsyncIterator[str]:

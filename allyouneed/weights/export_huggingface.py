@@ -53,7 +53,7 @@ def write(
     write_tokenizer(source, folder, decoding.max_source)
     if target is not source:
         write_tokenizer(target, folder / "target", decoding.max_source)
-        notes.append(f"translations are decoded by the tokenizer in the folder's 'target', for {folder.name} has two")
+        notes.append("translations are decoded by the tokenizer in the sub-folder 'target': each side has its own")
     return notes
 
 

@@ -6,8 +6,10 @@ of positions can leave this way, for the graphs are traced from the model's own 
 
 import copy
 import json
+import logging
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -118,15 +120,17 @@ def write(model: nn.Module, folder: Path, longest: int) -> list[str]:
     _export(Step(model, wide), (ids, sentence, rows), shapes, folder / STEP, ["ids", *given], made)
     facts = {"sentence": len(sentence), "rows": len(first.rows), "positions": length}
     (folder / FACTS).write_text(json.dumps(facts, indent=1))
-    return [f"the graphs' position table has {length:,} places; allyouneed.load_onnx({str(folder)!r}) translates with it"]
+    return [f"positions reach to {length:,}; allyouneed.recipes.export.load_onnx(FOLDER) translates with the graphs"]
 
 
 def with_tables(model: nn.Module, length: int) -> nn.Module:
     """A copy of the model whose positions are fixed tables: the sinusoids' for `length` places, learned ones' as long
     as they are."""
     model = copy.deepcopy(model).float().cpu().eval()
-    for side in (model.source, model.target):
-        positions: Any = side.positions
+    for side in (getattr(model, "source", None), getattr(model, "target", None)):
+        positions: Any = getattr(side, "positions", None)
+        if positions is None:  # a model that knows no positions
+            continue
         learned = dict(positions.named_parameters()).get("table")
         table = positions.codes(length) if learned is None else learned
         side.positions = TablePositions(table.detach().clone())  # type: ignore[union-attr]
@@ -146,11 +150,23 @@ def _dynamic(given: Any, leading: tuple[Any, ...]) -> Any:
     return [_dynamic(part, leading) for part in given]
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the exporter's warnings about itself."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
+@_quiet()
 def _export(module: nn.Module, given: Any, shapes: Any, path: Path, inputs: list[str], outputs: list[str]) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the exporter about itself
-        program = torch.export.export(module.eval(), given, dynamic_shapes=shapes)
-        torch.onnx.export(
-            program, (), str(path), dynamo=True, external_data=False, opset_version=OPSET, verbose=False,
-            input_names=inputs, output_names=outputs,
-        )  # fmt: skip
+    program = torch.export.export(module.eval(), given, dynamic_shapes=shapes)
+    torch.onnx.export(
+        program, (), str(path), dynamo=True, external_data=False, opset_version=OPSET, verbose=False,
+        input_names=inputs, output_names=outputs,
+    )  # fmt: skip

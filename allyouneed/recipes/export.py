@@ -1,0 +1,116 @@
+"""`allyouneed export`: a run leaves the house as another program's model. The folder is there whole or not at all."""
+
+import importlib
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from allyouneed.decoding.translate import Translator
+from allyouneed.errors import UserError
+from allyouneed.recipes import folder as run_folder
+from allyouneed.recipes.runs import TranslationRun, load
+from allyouneed.recipes.whole import write_whole
+from allyouneed.tasks.translation import Vocabulary
+from allyouneed.weights import export_ctranslate2, export_huggingface, export_onnx
+
+
+class Target(NamedTuple):
+    """Where a run may go. `obstacles` names the settings that the target cannot express."""
+
+    title: str
+    systems: tuple[str, ...] | None  # whose weights it has a place for; None: any that decodes step by step
+    packages: tuple[str, ...]
+    extra: str
+    obstacles: Callable[[Any], list[str]]
+    write: Callable[[TranslationRun, Path], list[str]]
+
+
+def _to_ctranslate2(run: TranslationRun, folder: Path) -> list[str]:
+    run_folder.save_vocabulary(run.vocabulary, folder)
+    return export_ctranslate2.write(run.model, run.settings.model, *run.vocabulary, folder)  # type: ignore[arg-type]
+
+
+def _to_onnx(run: TranslationRun, folder: Path) -> list[str]:
+    run_folder.save_vocabulary(run.vocabulary, folder)
+    shutil.copy(run.folder / "config.yaml", folder / "config.yaml")
+    decoding = run.settings.decoding
+    return export_onnx.write(run.model, folder, decoding.max_source + decoding.max_extra + 1)
+
+
+def _to_huggingface(run: TranslationRun, folder: Path) -> list[str]:
+    settings = run.settings
+    return export_huggingface.write(run.model, settings.model, *run.vocabulary, settings.decoding, folder)  # type: ignore[arg-type]
+
+
+TRANSFORMER = ("transformer",)
+TARGETS = {
+    "ctranslate2": Target(
+        "CTranslate2", TRANSFORMER, ("ctranslate2",), "ct2", export_ctranslate2.obstacles, _to_ctranslate2
+    ),
+    "onnx": Target("ONNX", None, ("onnx", "onnxscript", "onnxruntime"), "export", export_onnx.obstacles, _to_onnx),
+    "huggingface": Target(
+        "transformers", TRANSFORMER, ("transformers",), "huggingface", export_huggingface.obstacles, _to_huggingface
+    ),
+}
+
+
+def export_run(folder: Path, to: str, output: Path | None = None) -> tuple[Path, list[str]]:
+    """Writes the run in `folder` as a model for `to`; the new folder, and what a user should know of it.
+
+    Raises UserError, before anything is written, for a target that is not known or not installed, an output that
+    exists, and a setting of the model that the target cannot express.
+    """
+    if to not in TARGETS:
+        raise UserError(f"--to {to} is not known; choose one of {', '.join(TARGETS)}")
+    target = TARGETS[to]
+    output = output or folder / "export" / to
+    if output.exists():
+        raise UserError(f"{output} exists already; remove it, or choose another --output")
+    run = load(folder)
+    _refuse(run, target)
+    _need(target.packages, target.extra, target.title)
+    return output, write_whole(output, lambda aside: target.write(run, aside))
+
+
+def _refuse(run: TranslationRun, target: Target) -> None:
+    system = run.settings.system
+    if target.systems is not None and system not in target.systems:
+        raise UserError(f"{target.title} has no place for a model of the system {system}; --to onnx has")
+    obstacles = target.obstacles(run.settings.model)
+    if obstacles:
+        raise UserError(f"{target.title} cannot express {'; '.join(obstacles)}; --to onnx can")
+
+
+def _need(packages: tuple[str, ...], extra: str, title: str) -> None:
+    for package in packages:
+        try:
+            importlib.import_module(package)
+        except ImportError:
+            raise UserError(
+                f"export to {title} needs the package {package}; install it with: pip install 'allyouneed[{extra}]'"
+            ) from None
+
+
+class OnnxRun:
+    """An exported ONNX folder, used like a run: `load_onnx(folder).translate(lines, beam=5)`."""
+
+    def __init__(self, folder: str | Path, threads: int = 0):
+        _need(("onnxruntime",), "export", "ONNX")
+        from allyouneed.weights.onnx_model import OnnxModel
+
+        self.folder = Path(folder)
+        model = OnnxModel(self.folder, threads)
+        self.settings = run_folder.stored_settings(self.folder)
+        self.vocabulary: Vocabulary = run_folder.load_vocabulary(self.folder)
+        self.translator = Translator(model, *self.vocabulary)
+
+    def translate(self, lines: list[str], **changes: Any) -> list[str]:
+        """The best translation of each line; settings of decoding are named."""
+        decoding = self.settings.decoding
+        return self.translator.translate(lines, type(decoding)(**{**decoding.model_dump(), **changes}))
+
+
+def load_onnx(folder: str | Path, threads: int = 0) -> OnnxRun:
+    """Opens what `export --to onnx` wrote. It runs on the CPU; `threads` 0 leaves their number to ONNX Runtime."""
+    return OnnxRun(folder, threads)
