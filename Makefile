@@ -19,7 +19,7 @@ setup: .venv/ready
 .venv/ready: pyproject.toml constraints-cpu.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "installing into .venv (PyTorch for the CPU; minutes the first time)"
-	@$(PIP) -e ".[dev,peers,serve]"
+	@$(PIP) -e ".[dev,peers,serve,export]"
 	@touch .venv/ready
 
 demo: setup

@@ -186,6 +186,32 @@ def evaluate(
     print(f"equal to the reference: {scores['exact_match']:.1%} of {scores['sentences']:,} sentences")
 
 
+@app.command("export")
+def export_(
+    run: Run,
+    to: Annotated[str, typer.Option("--to", help="Whose model to write: ctranslate2, onnx or huggingface.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", help="The folder to write; without it RUN/export/TARGET.")
+    ] = None,
+) -> None:
+    """Write a run as a model of CTranslate2, ONNX or Hugging Face transformers, with its vocabulary."""
+    from allyouneed.recipes.export import export_run
+
+    folder, notes = export_run(run, to, output)
+    print("\n".join([f"written: {folder}", *notes]))
+
+
+@app.command("import")
+def import_(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A Marian checkpoint folder, as Hugging Face has it.")],
+    out: Annotated[Path, typer.Option("--out", help="The run folder to write.")],
+) -> None:
+    """Make a run of a Marian checkpoint (opus-mt and the like): it translates as the checkpoint does."""
+    from allyouneed.recipes.import_ import import_run
+
+    print("\n".join([f"written: {out}", *import_run(folder, out)]))
+
+
 @data_app.command("check")
 def data_check(
     path: Annotated[Path, typer.Argument(help="Folder or file of parallel text.")],

@@ -147,9 +147,9 @@ def stepping() -> str:
 
 
 @torch.no_grad()
-def _decided(**numbers: object) -> EncoderDecoder:
+def _decided(vocab_size: int = 24) -> EncoderDecoder:
     """A model with opinions: one fresh from its initialisation finds all words alike, and ends at once or never."""
-    model = _tiny(2, tie="none", **numbers).eval()
+    model = _tiny(2, vocab_size, tie="none").eval()
     model.head.weight *= 4
     return model
 

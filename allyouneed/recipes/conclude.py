@@ -17,7 +17,8 @@ def conclude(out: Path, val: ParallelText) -> list[str]:
     picture_of_learning(out)
     run = load(out)
     lines = val.source[:SHOWN]
-    examples = [Example(*row) for row in zip(lines, val.target[:SHOWN], run.translate(lines), strict=True)]
+    found = run.translator.translate(lines, run.decoding())  # what is too long is cut here, as in validation
+    examples = [Example(*row) for row in zip(lines, val.target[:SHOWN], found, strict=True)]
     path = write_report(run, best_dev_scores(out), examples)
     folder = shlex.quote(str(out))
     return [

@@ -90,6 +90,15 @@ def stored_facts(folder: Path) -> dict[str, Any]:
         raise UserError(f"{path} is missing or damaged ({type(error).__name__}); restore it from a copy") from None
 
 
+def languages(folder: Path) -> tuple[str | None, str | None]:
+    """From which language into which a run translates, where its `data.json` says so (an imported run has none)."""
+    try:
+        facts = json.loads((folder / "data.json").read_text(encoding="utf-8"))
+        return facts.get("source"), facts.get("target")
+    except (OSError, ValueError, AttributeError):
+        return None, None
+
+
 def check_sizes(vocabulary: Vocabulary, settings: Any, folder: Path) -> None:
     """Refuses a tokenizer that is another run's: its ids would be other words, or none."""
     sizes = (settings.model.source_vocab_size or settings.model.vocab_size, settings.model.vocab_size)

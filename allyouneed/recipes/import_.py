@@ -26,7 +26,12 @@ from allyouneed.weights.files import read_json
 from allyouneed.weights.marian import load_marian
 from allyouneed.weights.sentencepiece_file import SentencePieces, as_subwords, read_pieces
 
-SOURCE, TARGET, HEAD, BIAS = "source.embedding.table.weight", "target.embedding.table.weight", "head.weight", "head.bias"
+SOURCE, TARGET, HEAD, BIAS = (
+    "source.embedding.table.weight",
+    "target.embedding.table.weight",
+    "head.weight",
+    "head.bias",
+)
 IMPOSSIBLE = -1e4  # a logit whose probability is 0 in any float, and still a number that training can live with
 NEVER_CHOSEN = -1e5  # the score of a target word that the target's own tokenizer does not make
 
@@ -60,7 +65,9 @@ def import_run(folder: Path, out: Path) -> list[str]:
     new = TransformerConfig(**{**config.model_dump(), **sizes, **tie})
     settings = run_folder.settings_class("transformer")(model=new, decoding=_decoding(folder))
     tensors = moved(model.state_dict(), source.rows, target.rows)
-    write_whole(out, lambda aside: _write(aside, folder, settings, Vocabulary(source.subwords, target.subwords), tensors))
+    write_whole(
+        out, lambda aside: _write(aside, folder, settings, Vocabulary(source.subwords, target.subwords), tensors)
+    )
     return _notes(words)
 
 
@@ -116,7 +123,9 @@ def _vocabularies(folder: Path, config: TransformerConfig) -> tuple[dict[str, in
     start = numbers.get("decoder_start_token_id", pad)
     eos = numbers.get("eos_token_id", 0)
     if target["<unk>"] != words["<unk>"]:
-        raise UserError(f"{folder}: <unk> has two ids, {words['<unk>']} and {target['<unk>']}, which is not Marian's way")
+        raise UserError(
+            f"{folder}: <unk> has two ids, {words['<unk>']} and {target['<unk>']}, which is not Marian's way"
+        )
     return words, target, Ids(pad, start, eos, words["<unk>"])
 
 

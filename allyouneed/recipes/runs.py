@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from allyouneed.decoding.settings import DecodingSettings
@@ -19,7 +20,7 @@ from allyouneed.training.state import load_model_tensors
 class TranslationRun:
     """A trained translator: raw text in, raw text out."""
 
-    def __init__(self, folder: str | Path):
+    def __init__(self, folder: str | Path, device: str | None = None):
         keep_freed_memory()
         self.folder = Path(folder)
         if not self.folder.is_dir():
@@ -27,7 +28,9 @@ class TranslationRun:
         self.settings = run_folder.stored_settings(self.folder)
         self.vocabulary = run_folder.load_vocabulary(self.folder)
         run_folder.check_sizes(self.vocabulary, self.settings, self.folder)
-        self.model = load_weights(translation.build(self.settings), self.folder / "model.safetensors")
+        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        model = load_weights(translation.build(self.settings), self.folder / "model.safetensors")
+        self.model = model.to(self.device)
         self.translator = Translator(self.model, *self.vocabulary)
 
     def decoding(self, **changes: Any) -> DecodingSettings:
@@ -83,6 +86,6 @@ def load_weights(model: nn.Module, path: Path) -> nn.Module:
     return model.eval()
 
 
-def load(folder: str | Path) -> TranslationRun:
-    """Opens a run folder for use."""
-    return TranslationRun(folder)
+def load(folder: str | Path, device: str | None = None) -> TranslationRun:
+    """Opens a run folder for use, on a GPU where there is one or on the device that is named (`cpu`, `cuda:1`)."""
+    return TranslationRun(folder, device)

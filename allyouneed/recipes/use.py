@@ -15,6 +15,7 @@ from allyouneed.data.parallel import read_corpus
 from allyouneed.data.subwords import Subwords
 from allyouneed.decoding.translate import Translation
 from allyouneed.errors import UserError
+from allyouneed.recipes import folder as run_folder
 from allyouneed.recipes.runs import TranslationRun, load
 from allyouneed.recipes.translation import read_split_of
 from allyouneed.settings import override
@@ -110,6 +111,10 @@ def evaluate_run(
     run = load(folder)
     options = decoding_changes(run, changes)
     words = {"path": data, "src": src, "tgt": tgt}
+    if data is not None:  # in a folder of both languages, read in the direction of the run
+        source, target = run_folder.languages(folder)
+        words["src"] = src or run.settings.data.src or source
+        words["tgt"] = tgt or run.settings.data.tgt or target
     place = override(run.settings, [f"data.{k}={v}" for k, v in words.items() if v is not None]).data
     text = read_split_of(place, split)
     if not text.source:

@@ -88,10 +88,12 @@ def _busy(what: str) -> Refusal:
 
 async def _all(pending: Pending, asked: TranslateRequest, deadline: float, request: Request) -> list[Any]:
     """The answers in order; the first failure, the deadline or the client's leaving ends the wait for all."""
-    everything, gone = asyncio.gather(*pending), asyncio.ensure_future(_until_gone(request))
+    everything: asyncio.Future[list[Any]] = asyncio.gather(*pending)
+    gone: asyncio.Future[None] = asyncio.ensure_future(_until_gone(request))
+    first: list[asyncio.Future[Any]] = [everything, gone]
     left = deadline - asyncio.get_running_loop().time()
     try:
-        await asyncio.wait([everything, gone], timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(first, timeout=left, return_when=asyncio.FIRST_COMPLETED)
         if everything.done() and not everything.exception():
             return [_shown(answer, asked) for answer in everything.result()]
         failed = next(((row, f.exception()) for f, row in pending.items() if f.done() and f.exception()), None)
@@ -99,7 +101,7 @@ async def _all(pending: Pending, asked: TranslateRequest, deadline: float, reque
             raise _refusal(*failed, asked)
         raise ClientDisconnect if gone.done() else _too_late()
     finally:
-        _drop([everything, *pending, gone])
+        _drop([*first, *pending])
 
 
 async def _until_gone(request: Request) -> None:
@@ -129,8 +131,8 @@ async def _lines(pending: Pending, asked: TranslateRequest, deadline: float) -> 
 def _drop(futures: Any) -> None:
     """Those not ready are given up, and give up their places in the queue; the others' errors count as seen."""
     for future in futures:
-        if not future.cancel() and not future.cancelled():
-            future.exception()
+        future.cancel()
+        future.add_done_callback(lambda done: done.cancelled() or done.exception())
 
 
 def _shown(found: Sequence[Any], asked: TranslateRequest) -> Any:
@@ -152,6 +154,8 @@ def _refusal(row: int, error: BaseException | None, asked: TranslateRequest) -> 
         return Refusal(error.status, where + error.sentence)
     if isinstance(error, UserError):
         return Refusal(422, where + str(error))
+    if isinstance(error, Closed):
+        return Refusal(503, "the server stopped before the translation was ready", {"Connection": "close"})
     return Refusal(500, where + "the translation failed; the server's log says where")
 
 

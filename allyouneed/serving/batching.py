@@ -6,7 +6,8 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 log = logging.getLogger("allyouneed.serving")
@@ -56,7 +57,7 @@ class Batcher:
         self._queue: deque[Job] = deque()
         self._changed = threading.Condition()
         self._closed = False
-        self._running = 0  # sentences in the batch that is being computed
+        self._running: list[Job] = []  # the batch that is being computed
         self._thread = threading.Thread(target=self._work, name="translator", daemon=True)
 
     def start(self) -> None:
@@ -88,6 +89,15 @@ class Batcher:
         self._thread.join(seconds)
         return not self._thread.is_alive()
 
+    def abandon(self) -> int:
+        """Tells all that are still waiting that they will not be answered; how many they were."""
+        with self._changed:
+            left = [job for job in (*self._queue, *self._running) if not job.future.done()]
+            self._queue.clear()
+        for job in left:
+            _deliver(job, Closed())
+        return len(left)
+
     @property
     def closed(self) -> bool:
         return self._closed
@@ -100,13 +110,13 @@ class Batcher:
     def unfinished(self) -> int:
         """Sentences waiting or being computed."""
         with self._changed:
-            return len(self._queue) + self._running
+            return len(self._queue) + len(self._running)
 
     def _work(self) -> None:
         while (batch := self._next()) is not None:
             self._answer(batch)
             with self._changed:
-                self._running = 0
+                self._running = []
 
     def _next(self) -> list[Job] | None:
         """The next batch, empty if all its clients have gone; None at the end."""
@@ -121,7 +131,7 @@ class Batcher:
                 if left <= 0 or not self._changed.wait(left):
                     break
             batch = [job for job in self._take() if job.future.set_running_or_notify_cancel()]
-            self._running = len(batch)
+            self._running = batch
             return batch
 
     def _take(self) -> deque[Job]:
@@ -149,10 +159,15 @@ class Batcher:
             _report(error)
         self.batches, self.sentences = self.batches + 1, self.sentences + len(batch)
         for job, answer in pairs:
-            if isinstance(answer, Exception):
-                job.future.set_exception(answer)
-            else:
-                job.future.set_result(answer)
+            _deliver(job, answer)
+
+
+def _deliver(job: Job, answer: Any) -> None:
+    with suppress(InvalidStateError):  # it has been abandoned
+        if isinstance(answer, Exception):
+            job.future.set_exception(answer)
+        else:
+            job.future.set_result(answer)
 
 
 def _report(error: Exception) -> None:

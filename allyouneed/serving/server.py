@@ -88,21 +88,19 @@ def _run(app: Any, listener: socket.socket, settings: ServingSettings) -> bool:
     batcher = app.state.service.batcher
 
     class Server(uvicorn.Server):
-        """Told to stop, it goes on listening, to answer 503, until what is queued is done; told again, it ends."""
+        """Told to stop, it goes on listening, to answer 503, until what is queued is done; told again, it gives up."""
 
         give_up: float | None = None
+        left = 0
 
         def handle_exit(self, sig: int, frame: Any) -> None:
-            if self.give_up is None:
-                self.give_up = time.monotonic() + settings.drain
-            else:
-                self.should_exit = self.force_exit = True
+            self.give_up = time.monotonic() + settings.drain if self.give_up is None else 0.0
 
         async def on_tick(self, counter: int) -> bool:
             if self.give_up is not None:
                 batcher.close()  # not in the signal's handler, which may have interrupted who holds the lock
                 if not batcher.unfinished or time.monotonic() > self.give_up:
-                    self.should_exit = True
+                    self.left, self.should_exit = self.left + batcher.abandon(), True
             return await super().on_tick(counter)
 
     # Requests are not logged: no text of a user ends in a file by accident.
@@ -111,7 +109,8 @@ def _run(app: Any, listener: socket.socket, settings: ServingSettings) -> bool:
         app, log_level="warning", access_log=False, server_header=False, lifespan="on", ws="none",
         backlog=BACKLOG, timeout_graceful_shutdown=CLOSING,
     )  # fmt: skip
-    Server(config).run(sockets=[listener])
-    left = batcher.unfinished
-    print(f"stopped; {left} sentences were given up" if left else "stopped; all was answered", file=sys.stderr)
-    return not left
+    server = Server(config)
+    server.run(sockets=[listener])
+    said = f"{server.left} sentences were given up" if server.left else "all was answered"
+    print(f"stopped; {said}", file=sys.stderr)
+    return not server.left

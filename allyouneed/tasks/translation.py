@@ -167,7 +167,7 @@ class _Sampled:
     """The training text spelled anew for each epoch by BPE-dropout; the last epoch asked for is kept."""
 
     def __init__(self, train: ParallelText, vocabulary: Vocabulary, learning: Learning):
-        self.sides = []
+        self.sides, self.longest = [], learning.longest
         for lines, subwords in ((train.source, vocabulary.source), (train.target, vocabulary.target)):
             sampler = SampledSubwords(subwords, learning.bpe_dropout, learning.seed)
             self.sides.append((sampler, [sampler.words(line) for line in lines]))
@@ -175,8 +175,10 @@ class _Sampled:
 
     def text(self, epoch: int) -> EncodedText:
         if epoch != self.epoch:
-            self.encoded = EncodedText(*(TokenStore.of(s.encode(words, 2 * epoch + i))
-                                         for i, (s, words) in enumerate(self.sides)))  # fmt: skip
+            spelled = [sampler.encode(words, 2 * epoch + i) for i, (sampler, words) in enumerate(self.sides)]
+            if self.longest:  # a spelling may be longer than the plain one, and so than the learned positions
+                spelled = [[row[: self.longest - 1] for row in side] for side in spelled]
+            self.encoded = EncodedText(*map(TokenStore.of, spelled))
             self.epoch = epoch
         return self.encoded
 

@@ -48,7 +48,9 @@ class Bar:
             self.bar.start()
 
     def progress(self, fraction: float, seconds_left: float | None, figures: dict[str, float]) -> None:
-        text = describe(figures) + f"  left {clock(seconds_left)}"
+        if seconds_left is None and fraction > 0:
+            seconds_left = (time.monotonic() - self.begun) * (1 - fraction) / fraction
+        text = f"{describe(figures)}  left {clock(seconds_left)}".strip()
         if self.bar:
             self.bar.update(self.task, completed=fraction, figures=text)
         elif (now := time.monotonic()) - self.last >= self.every:

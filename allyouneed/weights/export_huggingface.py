@@ -92,7 +92,7 @@ def _vocabulary(out: dict[str, Tensor], model: EncoderDecoder, c: TransformerCon
     out["model.encoder.embed_tokens.weight"] = source
     out["model.decoder.embed_tokens.weight"] = target
     out["lm_head.weight"] = head
-    if c.norm == "pre" or c.tie == "none":
+    if c.norm == "pre":
         out["model.shared.weight"] = torch.zeros_like(source)  # has to be there, and nothing reads it
 
 
@@ -158,7 +158,7 @@ def _config(model: EncoderDecoder, c: TransformerConfig) -> Any:
     from transformers import MarianConfig, PegasusConfig
 
     sizes = (c.source_vocab_size or c.vocab_size, c.vocab_size)
-    numbers = {
+    numbers: dict[str, Any] = {
         "d_model": c.dim, "encoder_layers": depth(model.encoder, "sf"), "decoder_layers": depth(model.decoder, "scf"),
         "encoder_attention_heads": c.heads, "decoder_attention_heads": c.heads, "encoder_ffn_dim": c.ffn_dim,
         "decoder_ffn_dim": c.ffn_dim, "activation_function": ACTIVATIONS[c.activation],

@@ -54,6 +54,8 @@ def rebuilt(like: Any, sentence: Iterator[Tensor], rows: Iterator[Tensor]) -> An
 class TablePositions(nn.Module):
     """A fixed table of positions, read without asking how long it is: a question would bind the graph to one answer."""
 
+    table: Tensor  # n d
+
     def __init__(self, table: Tensor):
         super().__init__()
         self.register_buffer("table", table)

@@ -29,7 +29,9 @@ class OnnxModel:
         folder = Path(folder)
         missing = [name for name in (ENCODE, STEP, FACTS) if not (folder / name).is_file()]
         if missing:
-            raise UserError(f"{folder} holds no {' and no '.join(missing)}; give the folder that export --to onnx wrote")
+            raise UserError(
+                f"{folder} holds no {' and no '.join(missing)}; give the folder that export --to onnx wrote"
+            )
         facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
         self.sentence, self.rows, self.positions = (int(facts[key]) for key in ("sentence", "rows", "positions"))
         options = onnxruntime.SessionOptions()

@@ -92,10 +92,14 @@ def _piece(entry: dict[int, Any]) -> tuple[str, float, int]:
 def _check(path: Path, typed: Sequence[tuple[str, float, int]], trainer: dict[int, Any]) -> None:
     kind = trainer.get(3, UNIGRAM)
     if kind != UNIGRAM:
-        raise UserError(f"{path} is a SentencePiece model of the kind {KINDS.get(kind, kind)}; only unigram can be read")
+        raise UserError(
+            f"{path} is a SentencePiece model of the kind {KINDS.get(kind, kind)}; only unigram can be read"
+        )
     for name, found in (("user-defined", USER_DEFINED), ("byte", BYTE)):
         if any(entry[2] == found for entry in typed):
-            raise UserError(f"{path} has {name} pieces, which this import cannot express; only plain unigram can be read")
+            raise UserError(
+                f"{path} has {name} pieces, which this import cannot express; only plain unigram can be read"
+            )
     if trainer.get(24, 0):
         raise UserError(f"{path} marks the ends of words (treat_whitespace_as_suffix), which cannot be expressed here")
     if not typed:
