@@ -98,12 +98,13 @@ def test_transformers_generates_a_trained_run_the_same(beam: int, trained: Trans
     transformers = pytest.importorskip("transformers")
     folder, _ = export_run(trained.folder, "huggingface", tmp_path / "hf")
     model, tokenizer = opened(folder), transformers.AutoTokenizer.from_pretrained(folder)
-    lines = [*held_out(COUNT - 1), "Der </s> Arzt <pad> kauft <s> ein Buch."]
+    strange = ["Der </s> Arzt <pad> kauft <s> ein Buch."]
+    assert tokenizer(strange, return_tensors="pt")["input_ids"].tolist() == encoded(trained, strange).tolist()
+    lines = held_out(COUNT)
     batch = tokenizer(lines, padding=True, return_tensors="pt")
     assert torch.equal(batch["input_ids"], encoded(trained, lines))
     ids = model.generate(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], num_beams=beam)
     theirs = [[index for index in row if index > 2] for row in ids.tolist()]
-    print([(a,b) for a,b in zip(ours(trained, lines, beam), theirs) if a!=b])
     assert agreement(ours(trained, lines, beam), theirs) == f"{COUNT} of {COUNT}"
     texts = [text.strip() for text in tokenizer.batch_decode(ids, skip_special_tokens=True)]
     assert texts == trained.translate(lines, beam=beam)

@@ -23,9 +23,18 @@ class ParallelSettings(Settings):
     )
     vocab_size: int = Field(8000, ge=260, description="Pieces to learn, for each side where they are separate.")
     joint: bool = Field(True, description="One vocabulary for both sides; it can be tied whole (model.tie=all).")
-    bpe_dropout: float = Field(0.0, ge=0, lt=1, description="Merges left out at random in training (BPE-dropout).")
+    bpe_dropout: float | None = Field(
+        None, ge=0, lt=1, description="Merges left out at random in training (BPE-dropout); none: 0.1 for bpe, else 0."
+    )
     batch_tokens: int = Field(4096, ge=16, description="Padded source and target tokens of a batch, together.")
     max_length: int = Field(
         250, ge=1, description="Longer training pairs (in pieces, either side) are left out and counted."
     )
     max_sentences: int | None = Field(None, ge=1, description="Use only the first so many training pairs.")
+
+    @property
+    def merges_dropped(self) -> float:
+        """`bpe_dropout` with its default, which depends on the kind of subwords."""
+        if self.bpe_dropout is not None:
+            return self.bpe_dropout
+        return 0.1 if self.subwords == "bpe" else 0.0

@@ -31,9 +31,9 @@ RECIPES: dict[str, list[str]] = {
     "demo": [
         "model.dim=128", "model.ffn_dim=512", "model.depth=2", "model.dropout=0.05", "data.vocab_size=2000",
         "training.max_minutes=3", "training.learning_rate=0.003", "training.warmup_steps=200", "training.ema_decay=0.99",
-        "training.label_smoothing=0.05", "decoding.beam=4",
+        "training.label_smoothing=0.05", "data.bpe_dropout=0", "decoding.beam=4",
     ],
-    "multi30k": ["training.max_epochs=24", "training.patience=8", "decoding.length_penalty=1.0"],
+    "multi30k": ["training.max_epochs=30", "training.patience=8"],
 }  # fmt: skip
 
 
@@ -194,7 +194,7 @@ def _task(settings: Any, corpus: Corpus, vocabulary: Vocabulary) -> tuple[Transl
         raise UserError("the validation set is empty; give val files with at least one pair")
     learning = Learning(
         training.label_smoothing, training.label_smoothing_convention, training.rdrop, data.batch_tokens,
-        data.bpe_dropout, training.seed, longest_text(settings),
+        data.merges_dropped, training.seed, longest_text(settings),
     )  # fmt: skip
     task = TranslationTask(train, corpus.val, vocabulary, learning, settings.decoding)
     batches = task.plan(0)
