@@ -140,10 +140,13 @@ def test_translations_are_generates(size: int, published: Published, imported: T
     texts = published.tokenizer.batch_decode(ids, skip_special_tokens=True)
     ours = imported.vocabulary.target.decode([hypothesis.ids for hypothesis in found])
     assert len(set(texts)) > 5
-    # Where a search runs into the limit the two stop at other moments, and may keep another hypothesis.
-    free = [i for i, hypothesis in enumerate(found) if size == 1 or len(hypothesis.ids) < longest]
-    same = sum(ours[i] == texts[i] for i in free)
-    assert same >= len(free) - (size > 1) and len(free) > 50
+    # Where a search of several runs into the limit the two stop at other moments, and may keep another hypothesis.
+    ended = [len(hypothesis.ids) < longest for hypothesis in found]
+    ended = [size == 1 or (end and int((row != ids[0, 0]).sum()) < 39) for end, row in zip(ended, ids, strict=True)]
+    assert [a for a, end in zip(ours, ended, strict=True) if end] == [
+        b for b, end in zip(texts, ended, strict=True) if end
+    ]
+    assert sum(ended) > 30
 
 
 def test_the_run_asks_for_the_same_search(imported: TranslationRun) -> None:

@@ -180,13 +180,13 @@ def test_the_convention_of_label_smoothing_reaches_the_loss(convention: str, voc
     log_probs = model(batch.source, batch.target_in).log_softmax(-1)
     weights = CONVENTIONS[convention](len(vocabulary.target))
     assert float(loss.detach()) == pytest.approx(naive_loss(log_probs, batch.target_out, *weights), rel=1e-5)
-    assert float(parts["loss"]) == float(loss)
+    assert float(parts["loss"]) == float(loss.detach())
     assert float(parts["nll"]) == pytest.approx(naive_loss(log_probs, batch.target_out, 1.0, 0.0), rel=1e-5)
     if convention == "torch":
         own = F.cross_entropy(
             log_probs.flatten(0, 1), batch.target_out.flatten(), ignore_index=0, reduction="sum", label_smoothing=0.1
         )
-        assert float(loss) == pytest.approx(float(own), rel=1e-5)
+        assert float(loss.detach()) == pytest.approx(float(own.detach()), rel=1e-5)
 
 
 class Passes(nn.Module):
@@ -215,7 +215,7 @@ def test_rdrop_equals_a_naive_loop() -> None:
         for a, b in zip(p.tolist(), q.tolist(), strict=True):
             divergence += (np.exp(a) * (a - b) + np.exp(b) * (b - a)) if target else 0.0  # KL both ways
     # Equation 4 of the paper sums both passes; here is their mean, so that the loss is comparable with one pass.
-    assert float(loss) == pytest.approx((sum(entropy) + alpha * divergence / 2) / 2, rel=1e-5)
+    assert float(loss.detach()) == pytest.approx((sum(entropy) + alpha * divergence / 2) / 2, rel=1e-5)
     assert float(nll) == pytest.approx(
         sum(naive_loss(side, targets, 1.0, 0.0) for side in (first, second)) / 2, rel=1e-5
     )

@@ -21,7 +21,7 @@ from allyouneed.training.log import read_metrics
 SETTINGS = [
     "model.dim=16", "model.heads=2", "model.ffn_dim=32", "model.depth=1", "data.vocab_size=300", "data.batch_tokens=512",
     "training.precision=float32", "training.warmup_steps=4", "training.learning_rate=0.01", "training.log_every=1",
-    "decoding.beam=2", "decoding.max_extra=5",
+    "data.bpe_dropout=0", "decoding.beam=2", "decoding.max_extra=5", "data.bpe_dropout=0",
 ]  # fmt: skip
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 

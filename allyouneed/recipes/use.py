@@ -63,7 +63,9 @@ def check_output(output: Path | None) -> None:
     if output.is_dir():
         raise UserError(f"{output} is a folder; give --output the name of a file")
     if not output.parent.is_dir() or not os.access(output.parent, os.W_OK):
-        raise UserError(f"{output} cannot be written: {output.parent} is no folder to write in; choose another --output")
+        raise UserError(
+            f"{output} cannot be written: {output.parent} is no folder to write in; choose another --output"
+        )
 
 
 def decoding_changes(run: TranslationRun, changes: dict[str, Any]) -> dict[str, Any]:
@@ -140,7 +142,10 @@ def evaluate_run(
 def _warn_of_cut(lines: Sequence[int], limit: int) -> None:
     if lines:
         shown = ", ".join([*map(str, lines[:5]), *(["..."] if len(lines) > 5 else [])])
-        print(f"warning: sources of more than decoding.max_source={limit:,} pieces were cut: lines {shown}", file=sys.stderr)
+        print(
+            f"warning: sources of more than decoding.max_source={limit:,} pieces were cut: lines {shown}",
+            file=sys.stderr,
+        )
 
 
 def check_data(path: Path, src: str | None, tgt: str | None) -> int:
