@@ -12,6 +12,10 @@ class DecodingSettings(Settings):
 
     beam: int = Field(5, ge=1, le=200, description="Hypotheses kept per sentence; 1 is greedy search.")
     length_penalty: float = Field(0.6, ge=0, le=5, description="Alpha of the length penalty.")
+    fit_length_penalty: bool = Field(
+        True, description="After training, take the length_penalty that is best on the validation set; "
+        "off where one is given.",
+    )  # fmt: skip
     penalty: Literal["gnmt", "average", "none"] = Field(
         "gnmt",
         description="Formula: gnmt ((5+n)/6)^alpha, average n^alpha, none 1; a score is log-probability / penalty.",

@@ -32,6 +32,7 @@ RECIPES: dict[str, list[str]] = {
         "model.dim=128", "model.ffn_dim=512", "model.depth=2", "model.dropout=0.05", "data.vocab_size=2000",
         "training.max_minutes=3", "training.learning_rate=0.003", "training.warmup_steps=200", "training.ema_decay=0.99",
         "training.label_smoothing=0.05", "data.bpe_dropout=0", "decoding.beam=4",
+        "decoding.length_penalty=0.6",
     ],
     "multi30k": ["training.max_epochs=30", "training.patience=8"],
 }  # fmt: skip
@@ -48,7 +49,9 @@ def make_settings(system: str, preset: str | None, recipe: str, assignments: Seq
     """Defaults, then the preset's numbers, then the recipe's, then the user's."""
     model = preset_named(system, preset)
     settings = run_folder.settings_class(system)().model_copy(update={"model": model})
-    return override(override(settings, recipe_named(recipe)), assignments)
+    words = [*recipe_named(recipe), *assignments]
+    given = any(word.startswith("decoding.length_penalty=") for word in words)
+    return override(override(settings, ["decoding.fit_length_penalty=false"] if given else []), words)
 
 
 def preset_named(system: str, preset: str | None) -> Settings:
