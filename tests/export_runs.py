@@ -1,5 +1,6 @@
 """Small runs to send out of the house: a briefly trained one, and untrained ones of any make."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import torch
 from torch import nn
 
 from allyouneed.data.grammar import generate
+from allyouneed.data.parallel import Corpus
 from allyouneed.data.subwords import Subwords
 from allyouneed.models.transformer import TransformerConfig, transformer
 from allyouneed.recipes import folder as run_folder
@@ -23,6 +25,11 @@ TRAINING = [
 ]  # fmt: skip
 
 
+@cache
+def corpus() -> Corpus:
+    return generate("de-en")
+
+
 def trained_run(folder: Path) -> Path:
     train_translation(folder, recipe="demo", assignments=TRAINING, reporter=Silent())
     return folder
@@ -30,8 +37,7 @@ def trained_run(folder: Path) -> Path:
 
 def untrained_run(folder: Path, joint: bool = True, **numbers: Any) -> Path:
     """A run of random weights, large enough for its choices to be clear."""
-    corpus = generate("de-en")
-    lines = (corpus.train.source[:400], corpus.train.target[:400])
+    lines = (corpus().train.source[:400], corpus().train.target[:400])
     sides = [Subwords.train(part, "bpe", size) for part, size in zip(lines, (180, 150), strict=True)]
     if joint:
         sides = [Subwords.train([*lines[0], *lines[1]], "bpe", 200)] * 2
@@ -50,7 +56,7 @@ def untrained_run(folder: Path, joint: bool = True, **numbers: Any) -> Path:
 
 
 def held_out(count: int) -> list[str]:
-    return generate("de-en").tests["test"].source[:count]
+    return corpus().tests["test"].source[:count]
 
 
 def encoded(run: Any, lines: list[str]) -> torch.Tensor:  # b m
