@@ -70,7 +70,8 @@ def started(systems: list[tuple[str, str]], size: str, count: int) -> Iterator[d
     """One process per (system, precision), built and waiting."""
     processes = {}
     for system, precision in systems:
-        command = [sys.executable, "-m", "benchmarks.translation", "--worker", system, precision, size, str(count)]
+        data = "--data ../shared/data/multi30k --src de --tgt en"
+        command = f"allyouneed train translation {data} --max-time 40m --out {run}"
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         while (line := process.stdout.readline()) and line.strip() != "ready":  # type: ignore[union-attr]
             pass

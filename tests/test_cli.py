@@ -11,21 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny import ENVIRONMENT, SETTINGS, Command, corpus, sets, train_words, write_corpus
+from tiny import ENVIRONMENT, SETTINGS, Command, corpus, sets, train_words
 
 from allyouneed import load
 from allyouneed.settings import override
 from allyouneed.training import checkpoint
-
-
-@pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    return Command(monkeypatch, capsys)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_corpus(tmp_path_factory.mktemp("data") / "text")
 
 
 @pytest.fixture(scope="module")

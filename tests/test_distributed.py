@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny import ENVIRONMENT, Command, corpus, losses, sets, train_words, write_corpus
+from tiny import ENVIRONMENT, Command, corpus, losses, sets, train_words
 
 from allyouneed import load
 from allyouneed.recipes import translation
@@ -20,16 +20,6 @@ WORDS = sets(
     "model.dropout=0", "training.schedule=constant", "training.learning_rate=0.002", "training.save_every=5",
     "training.validate_every=8", "data.max_sentences=98", "model.depth=2", "training.eps=1e-6",
 )  # fmt: skip
-
-
-@pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    return Command(monkeypatch, capsys)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_corpus(tmp_path_factory.mktemp("data") / "text")
 
 
 def torchrun(*words: str) -> "subprocess.CompletedProcess[str]":

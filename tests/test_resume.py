@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny import Command, bits, losses, process, sets, train_words, write_corpus
+from tiny import Command, bits, losses, process, sets, train_words
 
 from allyouneed import cli, load
 from allyouneed.training import checkpoint
@@ -26,16 +26,6 @@ WORDS = ["--max-steps", str(STEPS), *sets(
     f"training.save_every={EVERY}", "training.keep_checkpoints=3", "training.average_last=3", "training.validate_every=40",
     "training.log_every=4", "training.accumulate=2", "model.dropout=0.2", "data.bpe_dropout=0.1", "training.seed=11",
 )]  # fmt: skip
-
-
-@pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    return Command(monkeypatch, capsys)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_corpus(tmp_path_factory.mktemp("data") / "text")
 
 
 @pytest.fixture(scope="module")

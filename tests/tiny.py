@@ -15,8 +15,8 @@ from torch import Tensor
 from allyouneed import cli
 from allyouneed.data.grammar import generate
 from allyouneed.data.parallel import Corpus, ParallelText
+from allyouneed.records import read_metrics
 from allyouneed.training.checkpoint import load_tensors
-from allyouneed.training.log import read_metrics
 
 SETTINGS = [
     "model.dim=16", "model.heads=2", "model.ffn_dim=32", "model.depth=1", "data.vocab_size=300", "data.batch_tokens=512",

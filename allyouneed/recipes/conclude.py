@@ -7,10 +7,10 @@ from typing import Any
 from allyouneed.data.parallel import ParallelText
 from allyouneed.recipes.folder import save_settings
 from allyouneed.recipes.runs import TranslationRun, load
+from allyouneed.records import read_metrics
 from allyouneed.settings import override
 from allyouneed.tasks.metrics import corpus_scores
 from allyouneed.tracing.report import Example, picture_of_learning, write_report
-from allyouneed.training.log import read_metrics
 
 SHOWN = 40  # example translations in a report
 JUDGED = 1000  # dev sentences that choose the length penalty

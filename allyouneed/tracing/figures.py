@@ -1,9 +1,7 @@
 """The figures: attention maps, learning curves, the position code. Each function returns an SVG string."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -106,20 +104,6 @@ def _width(tokens: Sequence[str]) -> float:
 
 
 # ---- learning curves -------------------------------------------------------------------------------------------------
-
-
-def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """The lines of `metrics.jsonl`; a line torn by a kill is left out."""
-    path = Path(folder) / "metrics.jsonl"
-    if not path.exists():
-        return []
-    lines = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            lines.append(json.loads(line))
-        except ValueError:
-            continue
-    return [line for line in lines if isinstance(line, dict) and isinstance(line.get("step"), int)]
 
 
 def learning_curves(metrics: Sequence[Mapping[str, Any]]) -> dict[str, str]:

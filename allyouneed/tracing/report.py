@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from allyouneed.errors import UserError
+from allyouneed.records import read_metrics
 from allyouneed.tracing import sections
-from allyouneed.tracing.figures import learning_curves, read_metrics, stacked
+from allyouneed.tracing.figures import learning_curves, stacked
 from allyouneed.tracing.page import page, write_whole
 from allyouneed.tracing.sections import Example
 from allyouneed.tracing.sentence import choose_sentence, look_inside

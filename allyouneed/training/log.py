@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from allyouneed.records import read_metrics
 from allyouneed.training.checkpoint import write_text
 
 
@@ -30,20 +31,6 @@ class MetricsLog:
         self.file.close()
         if self.board:
             self.board.close()
-
-
-def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """The lines of `metrics.jsonl`; a last line torn by a kill is left out."""
-    path = folder / "metrics.jsonl"
-    if not path.exists():
-        return []
-    lines = []
-    for text in path.read_text().splitlines():
-        try:
-            lines.append(json.loads(text))
-        except ValueError:
-            continue
-    return lines
 
 
 def _board(folder: Path, step: int) -> Any:
