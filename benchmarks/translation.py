@@ -70,8 +70,7 @@ def started(systems: list[tuple[str, str]], size: str, count: int) -> Iterator[d
     """One process per (system, precision), built and waiting."""
     processes = {}
     for system, precision in systems:
-        data = "--data ../shared/data/multi30k --src de --tgt en"
-        command = f"allyouneed train translation {data} --max-time 40m --out {run}"
+        command = [sys.executable, "-m", "benchmarks.translation", "--worker", system, precision, size, str(count)]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         while (line := process.stdout.readline()) and line.strip() != "ready":  # type: ignore[union-attr]
             pass
@@ -162,7 +161,8 @@ def main() -> None:
 def decoding(run: Path, turns: int, console: Console) -> dict[str, Any]:
     """Part two; it needs a trained run."""
     if not (run / "model.safetensors").exists():
-        command = f"allyouneed train translation --recipe multi30k --data ../shared/data/multi30k --src de --tgt en --out {run}"
+        data = "--data ../shared/data/multi30k --src de --tgt en"
+        command = f"allyouneed train translation {data} --max-time 40m --out {run}"
         raise SystemExit(
             f"error: the decoding part needs a trained run at {run}; make it by `{command}`, or give --run"
         )
