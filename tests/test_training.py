@@ -229,7 +229,7 @@ def test_rdrop_without_dropout_is_the_plain_loss(vocabulary: Vocabulary) -> None
     plain = smoothed_loss(model, batch, task.smoothing)
     torch.testing.assert_close(task.loss(model, batch, "model")[0], plain[0])
     noisy = model_of(vocabulary, dropout=0.3).train()
-    assert float(task.loss(noisy, batch, "model")[0]) > 1.01 * float(plain[0])
+    assert task.loss(noisy, batch, "model")[0].item() > 1.01 * plain[0].item()
 
 
 # ---- a step
@@ -597,3 +597,17 @@ def test_checkpoints_are_kept_as_settings_say(trained: Any) -> None:
 def test_sampled_spellings_stay_within_learned_positions(trained: Any) -> None:
     words = ["model.positions=learned", "model.positions_length=40", "data.bpe_dropout=0.9", "training.max_epochs=1"]
     assert "left out" in trained(*words).said
+
+
+def test_a_preset_of_the_paper_brings_the_papers_training() -> None:
+    """Vaswani et al. 2017, sections 5.1 to 5.4 and 6.1; what the user says still wins."""
+    settings = translation.make_settings("transformer", "paper-big", "default", ["training.warmup_steps=7"])
+    training, decoding = settings.training, settings.decoding
+    assert (settings.model.dim, settings.model.norm, settings.model.dropout) == (1024, "post", 0.3)
+    assert (training.optimizer, training.schedule, training.learning_rate) == ("adam", "paper", 1)
+    assert (training.beta1, training.beta2, training.eps, training.label_smoothing) == (0.9, 0.98, 1e-9, 0.1)
+    assert (training.average_last, training.warmup_steps, training.weight_decay) == (20, 7, 0)
+    assert (decoding.beam, decoding.length_penalty, decoding.penalty) == (4, 0.6, "gnmt")
+    assert not decoding.fit_length_penalty
+    base = translation.make_settings("transformer", "paper-base", "default", [])
+    assert (base.training.warmup_steps, base.training.average_last, base.data.batch_tokens) == (4000, 5, 50_000)

@@ -37,6 +37,27 @@ RECIPES: dict[str, list[str]] = {
     "multi30k": ["training.max_epochs=30", "training.patience=8"],
 }  # fmt: skip
 
+_PAPER = [
+    "training.optimizer=adam", "training.schedule=paper", "training.learning_rate=1", "training.warmup_steps=4000",
+    "training.beta2=0.98", "training.eps=1e-9", "training.weight_decay=0", "training.clip_norm=0", "training.ema_decay=0",
+    "training.keep_checkpoints=5", "training.average_last=5", "training.label_smoothing_convention=tensor2tensor",
+    "data.vocab_size=37000", "data.bpe_dropout=0", "data.batch_tokens=50000", "decoding.beam=4",
+    "decoding.length_penalty=0.6",
+]  # fmt: skip
+
+PRESET_SETTINGS: dict[str, list[str]] = {
+    # What the paper says beside the model's numbers (sections 5 and 6.1): Adam, warm-up, batches of about 25,000 source
+    # and 25,000 target tokens, the mean of the last 5 or 20 checkpoints, beam 4, alpha 0.6.
+    "paper-base": _PAPER,
+    "paper-big": [*_PAPER, "training.keep_checkpoints=20", "training.average_last=20"],
+    # tensor2tensor's settings since 2018: twice the rate after twice the warm-up, 4,096 tokens a side, its beta2.
+    "t2t-base": [
+        *_PAPER, "training.learning_rate=2", "training.warmup_steps=8000", "training.beta2=0.997",
+        "data.vocab_size=32768", "data.batch_tokens=8192",
+    ],
+}  # fmt: skip
+"""Settings of training, data and decoding that belong to a preset of a model."""
+
 
 def translator_named(system: str) -> System:
     translators = [name for name, entry in CATALOGUE.items() if entry.task == "translation"]
@@ -49,7 +70,7 @@ def make_settings(system: str, preset: str | None, recipe: str, assignments: Seq
     """Defaults, then the preset's numbers, then the recipe's, then the user's."""
     model = preset_named(system, preset)
     settings = run_folder.settings_class(system)().model_copy(update={"model": model})
-    words = [*recipe_named(recipe), *assignments]
+    words = [*PRESET_SETTINGS.get(preset or "", []), *recipe_named(recipe), *assignments]
     given = any(word.startswith("decoding.length_penalty=") for word in words)
     return override(override(settings, ["decoding.fit_length_penalty=false"] if given else []), words)
 
@@ -78,7 +99,8 @@ def changed_settings(old: Any, system: str | None, preset: str | None, recipe: s
         fitted_later = {"vocab_size", "source_vocab_size", "tie"}
         kept = {key: value for key, value in old.model.model_dump().items() if key in fitted_later}
         new = new.model_copy(update={"model": type(old.model)(**{**numbers, **kept})})
-    return override(override(new, recipe_named(recipe)), assignments)
+    words = [*PRESET_SETTINGS.get(preset or "", []), *recipe_named(recipe), *assignments]
+    return override(new, words)
 
 
 def read_data(data: ParallelSettings) -> Corpus:
