@@ -33,6 +33,13 @@ class Handler(SimpleHTTPRequestHandler):
         self.requests.append(self.path)
 
 
+class Server(ThreadingHTTPServer):
+    """A client that hangs up in the middle is part of the tests, and no news."""
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        pass
+
+
 @pytest.fixture
 def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, Path]]:
     """The address of a server, and the folder that it serves: the recipe's files."""
@@ -42,7 +49,7 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[st
     for name, text in CONTENT.items():
         (folder / name).write_bytes(gzip.compress(text, compresslevel=1))
     Handler.requests = []
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
+    server = Server(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield f"http://127.0.0.1:{server.server_address[1]}", folder
