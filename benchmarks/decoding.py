@@ -17,6 +17,7 @@ from allyouneed.data.parallel import read_split
 from allyouneed.data.subwords import EOS
 from allyouneed.decoding.translate import Translator
 from allyouneed.recipes.runs import TranslationRun, load
+from allyouneed.settings import override
 from allyouneed.tasks.metrics import corpus_scores
 from allyouneed.weights import export_ctranslate2, export_huggingface
 from benchmarks.work import DATA
@@ -82,6 +83,8 @@ def huggingface(run: TranslationRun, folder: Path) -> Decode:
 def decode_part(run_folder: Path, turns: int, say: Any) -> dict[str, Any]:
     """Sentences a second (the best of `turns`, systems in turn) and BLEU of each system, greedy and with beam 5."""
     run = load(run_folder)
+    # The one penalty that all of them have: the mean log-probability of a token.
+    run.settings = override(run.settings, ["decoding.penalty=average", "decoding.length_penalty=1.0"])
     text = read_split(DATA, "test_2016_flickr", run.settings.data.src or "de", run.settings.data.tgt or "en")
     with tempfile.TemporaryDirectory() as place:
         folders = [Path(place, name) for name in ("ctranslate2", "huggingface")]
