@@ -4,7 +4,6 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
 
 from allyouneed.data.batches import plan
@@ -59,9 +58,3 @@ def ceiling(dtype: torch.dtype, size: int = 2048, repeats: int = 3) -> float:
         a @ a
         best = max(best, 2.0 * size**3 / (time.perf_counter() - begun))
     return best
-
-
-def rounds(times: list[list[float]], tokens: list[int]) -> dict[str, float]:
-    """Best and mean tokens a second over rounds of the same batches."""
-    speeds = [sum(tokens) / sum(round_) for round_ in times]
-    return {"best": max(speeds), "mean": float(np.mean(speeds))}
