@@ -111,7 +111,7 @@ def test_every_page_opens_with_its_paper(path: Path) -> None:
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_the_catalogue_and_the_page_name_the_same_paper(name: str) -> None:
     system = CATALOGUE[name]
-    page = Path(sys.modules[system.build.__module__].__file__ or "")
+    page = Path(sys.modules[system.builds[system.task].__module__].__file__ or "")
     assert page in PAGES
     opening = page.read_text(encoding="utf-8")[:600]
     assert system.url in opening and system.paper.split(" (")[0] in opening
@@ -120,7 +120,7 @@ def test_the_catalogue_and_the_page_name_the_same_paper(name: str) -> None:
 
 
 def test_every_page_is_in_the_catalogue() -> None:
-    assert {system.build.__module__.split(".")[-1] for system in CATALOGUE.values()} == {page.stem for page in PAGES}
+    assert {build.__module__.split(".")[-1] for system in CATALOGUE.values() for build in system.builds.values()} == {page.stem for page in PAGES}
 
 
 @each_file

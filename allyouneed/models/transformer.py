@@ -10,25 +10,19 @@ from pydantic import Field, model_validator
 from torch import nn
 
 from allyouneed.nn.attention import Attend, CausalAttend, CrossAttention, SelfAttention
-from allyouneed.nn.embedding import TextInput, TokenEmbedding
 from allyouneed.nn.feedforward import FeedForward
 from allyouneed.nn.frames import EncoderDecoder
-from allyouneed.nn.heads import VocabularyHead
 from allyouneed.nn.layer import Layer
-from allyouneed.nn.positions import LearnedPositions, SinusoidalPositions
 from allyouneed.nn.stack import Stack
+from allyouneed.nn.translator import TranslatorConfig, ends
 from allyouneed.nn.wrap import Norm, PostNorm, PreNorm, layer_norm
-from allyouneed.settings import Settings
 
 WRAPS = {"pre": PreNorm, "post": PostNorm}
 
 
-class TransformerConfig(Settings):
+class TransformerConfig(TranslatorConfig):
     """The numbers of a translator. The defaults are the preset `small`, which is safe on small data."""
 
-    vocab_size: int = Field(8000, ge=5, description="Size of the vocabulary; set from the trained subwords.")
-    source_vocab_size: int | None = Field(None, description="Size of the source's own vocabulary; none: shared.")
-    dim: int = Field(256, ge=2, description="Width of the model, d_model.")
     heads: int = Field(4, ge=1, description="Attention heads; they share dim.")
     ffn_dim: int = Field(1024, ge=1, description="Inner width of the feed-forward network, d_ff.")
     depth: int = Field(3, ge=1, description="Layers on each side, N, where no order is given.")
@@ -38,16 +32,6 @@ class TransformerConfig(Settings):
     eps: float = Field(1e-5, gt=0, description="LayerNorm's epsilon.")
     activation: Literal["relu", "gelu", "gelu_tanh", "silu"] = Field("relu", description="Feed-forward activation.")
     bias: bool = Field(True, description="Biases in the attention projections; the 2017 code has none.")
-    head_bias: bool = Field(False, description="A bias per word on the logits (Marian's).")
-    scale_embedding: bool = Field(True, description="Embeddings times sqrt(dim), as in the paper.")
-    positions: Literal["interleaved", "halves", "tensor2tensor", "learned"] = Field(
-        "interleaved", description="Layout of the sinusoids (interleaved is the paper's), or learned positions."
-    )
-    positions_length: int = Field(512, ge=1, description="Longest text for learned positions.")
-    tie: Literal["all", "decoder", "none"] = Field(
-        "all", description="Shared tables: all (source, target, softmax), decoder (target, softmax) or none."
-    )
-    dropout: float = Field(0.3, ge=0, lt=1, description="On embeddings and on each sublayer's output (the paper's).")
     attention_dropout: float = Field(0.0, ge=0, lt=1, description="On attention weights (tensor2tensor's).")
     activation_dropout: float = Field(0.0, ge=0, lt=1, description="After the activation (tensor2tensor's).")
 
@@ -55,8 +39,6 @@ class TransformerConfig(Settings):
     def _fits(self) -> "TransformerConfig":
         if self.dim % self.heads:
             raise ValueError(f"dim {self.dim} is not divisible by heads {self.heads}")
-        if self.tie == "all" and self.source_vocab_size not in (None, self.vocab_size):
-            raise ValueError("tie 'all' needs one vocabulary for both sides; use tie 'decoder' with separate ones")
         if self.decoder_order and set(self.decoder_order) - set("scfn"):
             raise ValueError(f"decoder_order {self.decoder_order!r} may have the letters s, c, f and n only")
         if self.order and set(self.order) - set("sfn"):
@@ -107,25 +89,10 @@ def transformer(c: TransformerConfig) -> EncoderDecoder:
         c=lambda: wrap(CrossAttention(c.dim, c.heads, look(Attend), c.bias)),
         **feed,
     )
-    scale = None if c.scale_embedding else 1.0
-    target = TokenEmbedding(c.vocab_size, c.dim, scale)
-    source = target if c.tie == "all" else TokenEmbedding(c.source_vocab_size or c.vocab_size, c.dim, scale)
-    softmax = target.table.weight if c.tie != "none" else nn.Parameter(target.table.weight.detach().clone())
-    model = EncoderDecoder(
-        TextInput(source, _positions(c), c.dropout),
-        encoder,
-        TextInput(target, _positions(c), c.dropout),
-        decoder,
-        VocabularyHead(softmax, c.head_bias),
-    )
+    source, target, head = ends(c)
+    model = EncoderDecoder(source, encoder, target, decoder, head)
     init(model, c.dim)
     return model
-
-
-def _positions(c: TransformerConfig) -> nn.Module:
-    if c.positions == "learned":
-        return LearnedPositions(c.dim, c.positions_length)
-    return SinusoidalPositions(c.dim, c.positions)
 
 
 def init(model: nn.Module, dim: int) -> None:

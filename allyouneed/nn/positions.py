@@ -91,3 +91,13 @@ class LearnedPositions(nn.Module):
 
     def at(self, x: Tensor, position: int) -> Tensor:  # r 1 d -> r 1 d
         return x + self.codes(position + 1)[position].to(x.dtype)
+
+
+class NoPositions(nn.Module):
+    """Adds nothing: for layers that know the order themselves (recurrence, convolution), and to see what is lost."""
+
+    def forward(self, x: Tensor) -> Tensor:  # b n d -> b n d
+        return x
+
+    def at(self, x: Tensor, position: int) -> Tensor:  # r 1 d -> r 1 d
+        return x

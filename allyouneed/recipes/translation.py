@@ -60,7 +60,7 @@ PRESET_SETTINGS: dict[str, list[str]] = {
 
 
 def translator_named(system: str) -> System:
-    translators = [name for name, entry in CATALOGUE.items() if entry.task == "translation"]
+    translators = [name for name, entry in CATALOGUE.items() if "translation" in entry.builds]
     if system not in translators:
         raise UserError(f"there is no translator called {system!r}; choose one of {', '.join(translators)}")
     return CATALOGUE[system]
@@ -230,7 +230,7 @@ def _task(settings: Any, corpus: Corpus, vocabulary: Vocabulary) -> tuple[Transl
 
 def build(settings: Any) -> nn.Module:
     """The model of the settings, with fresh weights."""
-    return CATALOGUE[settings.system].build(settings.model)
+    return CATALOGUE[settings.system].builds["translation"](settings.model)
 
 
 def check_resumable(old: Any, new: Any) -> None:
