@@ -16,7 +16,8 @@ import torch
 from allyouneed.data.parallel import read_split
 from allyouneed.data.subwords import EOS
 from allyouneed.decoding.translate import Translator
-from allyouneed.recipes.runs import TranslationRun, load
+from allyouneed.recipes.runs import load
+from allyouneed.recipes.translation_run import TranslationRun
 from allyouneed.settings import override
 from allyouneed.tasks.metrics import corpus_scores
 from allyouneed.weights import export_ctranslate2, export_huggingface

@@ -12,7 +12,9 @@ from allyouneed.data.parallel import Corpus
 from allyouneed.data.subwords import Subwords
 from allyouneed.models.transformer import TransformerConfig, transformer
 from allyouneed.recipes import folder as run_folder
-from allyouneed.recipes.train import train_translation
+from allyouneed.recipes import translation
+from allyouneed.recipes.job import settings_class
+from allyouneed.recipes.train import train
 from allyouneed.tasks.translation import Vocabulary
 from allyouneed.training.checkpoint import save_tensors
 from allyouneed.training.progress import Silent
@@ -31,7 +33,7 @@ def corpus() -> Corpus:
 
 
 def trained_run(folder: Path) -> Path:
-    train_translation(folder, recipe="demo", assignments=TRAINING, reporter=Silent())
+    train("translation", folder, recipe="demo", assignments=TRAINING, reporter=Silent())
     return folder
 
 
@@ -47,7 +49,7 @@ def untrained_run(folder: Path, joint: bool = True, **numbers: Any) -> Path:
     for name, parameter in model.named_parameters():
         nn.init.normal_(parameter, mean=1.0 if name.endswith("norm.weight") else 0.0, std=0.3)
     decoding = {"beam": 1, "penalty": "average", "length_penalty": 1.0, "max_extra": 10}
-    settings = run_folder.settings_class("transformer")(model=config, decoding=decoding)
+    settings = settings_class(translation.KIND, "transformer")(model=config, decoding=decoding)
     folder.mkdir(parents=True)
     run_folder.save_vocabulary(Vocabulary(*sides), folder)
     save_tensors(folder / "model.safetensors", {k: v.detach() for k, v in model.state_dict(keep_vars=True).items()})

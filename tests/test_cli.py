@@ -156,7 +156,7 @@ def words(*given: str) -> Callable[[Path], list[str]]:
         (words("--max-steps", "ten"), ["--max-steps", "integer"]),
         (words("--seed", "-1"), ["--seed"]),
         (words("--preset", "huge"), ["no preset 'huge'", "small", "paper-base"]),
-        (words("--model", "transfomer"), ["no translator called 'transfomer'", "transformer"]),
+        (words("--model", "transfomer"), ["no model 'transfomer' for translation", "transformer"]),
         (words("--recipe", "cooking"), ["no recipe 'cooking'", "demo"]),
         (words("--steps", "3"), ["--steps"]),
         (words("--resume"), ["is not a run", "config.yaml"]),

@@ -97,7 +97,7 @@ def at_half(folder: Path, to: Path) -> Path:
 
 
 def test_the_runs_have_a_step_in_which_one_rank_has_no_batch(alone: Path) -> None:
-    settings = stored_settings(alone)
+    settings = stored_settings(alone, translation.KIND)
     prepared = translation.prepare(settings, alone, True)
     batches = len(prepared.task.plan(0))
     assert batches % 2 == 1 and batches // 2 + 1 < HALF, "or these tests would prove less"

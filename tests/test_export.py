@@ -11,7 +11,8 @@ from export_runs import encoded, held_out, trained_run, untrained_run
 from allyouneed.decoding.greedy import greedy
 from allyouneed.errors import UserError
 from allyouneed.recipes.export import export_run, load_onnx
-from allyouneed.recipes.runs import TranslationRun, load
+from allyouneed.recipes.runs import load
+from allyouneed.recipes.translation_run import TranslationRun
 
 COUNT = 60
 MAKES: dict[str, dict[str, Any]] = {

@@ -19,7 +19,8 @@ from allyouneed.errors import UserError
 from allyouneed.recipes import import_
 from allyouneed.recipes.export import export_run
 from allyouneed.recipes.import_ import import_run
-from allyouneed.recipes.runs import TranslationRun, load
+from allyouneed.recipes.runs import load
+from allyouneed.recipes.translation_run import TranslationRun
 from allyouneed.weights.sentencepiece_file import read_pieces
 
 LINES = [

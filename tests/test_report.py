@@ -16,6 +16,7 @@ from allyouneed.data.subwords import Subwords
 from allyouneed.decoding.translate import Translator
 from allyouneed.nn.positions import sinusoids
 from allyouneed.recipes import translation
+from allyouneed.recipes.job import build, make_settings
 from allyouneed.settings import to_yaml
 from allyouneed.tasks.translation import Vocabulary
 from allyouneed.tracing import figures, svg
@@ -83,11 +84,13 @@ class Run:
 
     def __init__(self, folder: Path, lines: list[str], *changes: str):
         numbers = ["model.dim=16", "model.heads=2", "model.ffn_dim=32", "model.depth=2", "data.vocab_size=300"]
-        settings = translation.make_settings("transformer", None, "default", [*numbers, "decoding.beam=2", *changes])
+        settings = make_settings(
+            translation.KIND, "transformer", None, "default", [*numbers, "decoding.beam=2", *changes]
+        )
         subwords = Subwords.train(lines, "bpe", 300)
         self.vocabulary = Vocabulary(subwords, subwords)
         self.settings = translation.fitted(settings, self.vocabulary)
-        self.model = translation.build(self.settings).eval()
+        self.model = build(translation.KIND, self.settings).eval()
         self.translator = Translator(self.model, *self.vocabulary)
         self.folder = folder
         (folder / "config.yaml").write_text(to_yaml(self.settings))

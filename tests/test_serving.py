@@ -15,8 +15,9 @@ import pytest
 from serving_runs import Echo, Process, Serve, error_of, post, starter
 
 from allyouneed.errors import UserError
-from allyouneed.recipes.runs import TranslationRun, load
-from allyouneed.recipes.train import train_translation
+from allyouneed.recipes.runs import load
+from allyouneed.recipes.train import train
+from allyouneed.recipes.translation_run import TranslationRun
 from allyouneed.serving import server
 from allyouneed.serving.limits import Refusal, read_body
 from allyouneed.serving.settings import ServeCommand, ServingSettings
@@ -40,7 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for side, language in enumerate(("de", "en")):
             text = "".join(pair[side] + "\n" for pair in part)
             (data / f"{split}.{language}").write_text(text, encoding="utf-8")
-    train_translation(out, assignments=[f"data.path={data}", *SMALL.split()], reporter=Silent())
+    train("translation", out, assignments=[f"data.path={data}", *SMALL.split()], reporter=Silent())
     return out
 
 

@@ -21,7 +21,8 @@ from allyouneed.errors import UserError
 from allyouneed.models.transformer import TransformerConfig, transformer
 from allyouneed.nn.heads import Smoothing, VocabularyHead
 from allyouneed.recipes import translation
-from allyouneed.recipes.train import train_translation
+from allyouneed.recipes.job import make_settings
+from allyouneed.recipes.train import train as run_training
 from allyouneed.settings import override
 from allyouneed.tasks.translation import Batch, Learning, TranslationTask, Vocabulary, rdrop_loss, smoothed_loss
 from allyouneed.training.averaging import average_files
@@ -68,7 +69,7 @@ def trained(data: Path, tmp_path: Path) -> Any:
     def train(*assignments: str, path: Path = data, name: str = "run") -> Trained:
         said = Said()
         given = [*SETTINGS, f"data.path={path}", *assignments]
-        at = train_translation(tmp_path / name, assignments=given, reporter=said)
+        at = run_training("translation", tmp_path / name, assignments=given, reporter=said)
         return Trained(tmp_path / name, at, "\n".join(said.lines))
 
     return train
@@ -455,10 +456,10 @@ def test_minutes_end_a_run_and_shape_the_cosine(trained: Any) -> None:
 def test_a_run_without_a_limit_gets_patience(data: Path) -> None:
     from allyouneed.recipes.train import _with_limit
 
-    settings = translation.make_settings("transformer", None, "default", [f"data.path={data}"])
-    t = _with_limit(settings).training
+    settings = make_settings(translation.KIND, "transformer", None, "default", [f"data.path={data}"])
+    t = _with_limit(translation.KIND, settings).training
     assert (t.max_epochs, t.patience) == (30, 8)
-    t = _with_limit(override(settings, ["training.max_steps=3"])).training
+    t = _with_limit(translation.KIND, override(settings, ["training.max_steps=3"])).training
     assert (t.max_epochs, t.patience) == (None, 0)
 
 
@@ -490,7 +491,7 @@ def test_auto_precision_asks_the_processor() -> None:
 
 
 def prepared(folder: Path, *assignments: str) -> translation.Prepared:
-    settings = translation.make_settings("transformer", None, "default", [*SETTINGS, *assignments])
+    settings = make_settings(translation.KIND, "transformer", None, "default", [*SETTINGS, *assignments])
     folder.mkdir()
     return translation.prepare(settings, folder, False)
 
@@ -601,7 +602,7 @@ def test_sampled_spellings_stay_within_learned_positions(trained: Any) -> None:
 
 def test_a_preset_of_the_paper_brings_the_papers_training() -> None:
     """Vaswani et al. 2017, sections 5.1 to 5.4 and 6.1; what the user says still wins."""
-    settings = translation.make_settings("transformer", "paper-big", "default", ["training.warmup_steps=7"])
+    settings = make_settings(translation.KIND, "transformer", "paper-big", "default", ["training.warmup_steps=7"])
     training, decoding = settings.training, settings.decoding
     assert (settings.model.dim, settings.model.norm, settings.model.dropout) == (1024, "post", 0.3)
     assert (training.optimizer, training.schedule, training.learning_rate) == ("adam", "paper", 1)
@@ -609,5 +610,5 @@ def test_a_preset_of_the_paper_brings_the_papers_training() -> None:
     assert (training.average_last, training.warmup_steps, training.weight_decay) == (20, 7, 0)
     assert (decoding.beam, decoding.length_penalty, decoding.penalty) == (4, 0.6, "gnmt")
     assert not decoding.fit_length_penalty
-    base = translation.make_settings("transformer", "paper-base", "default", [])
+    base = make_settings(translation.KIND, "transformer", "paper-base", "default", [])
     assert (base.training.warmup_steps, base.training.average_last, base.data.batch_tokens) == (4000, 5, 50_000)

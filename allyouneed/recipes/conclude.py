@@ -6,10 +6,11 @@ from typing import Any
 
 from allyouneed.data.parallel import ParallelText
 from allyouneed.recipes.folder import save_settings
-from allyouneed.recipes.runs import TranslationRun, load
+from allyouneed.recipes.translation_run import TranslationRun
 from allyouneed.records import read_metrics
 from allyouneed.settings import override
 from allyouneed.tasks.metrics import corpus_scores
+from allyouneed.tasks.translation import TranslationTask
 from allyouneed.tracing.report import Example, picture_of_learning, write_report
 
 SHOWN = 40  # example translations in a report
@@ -17,10 +18,10 @@ JUDGED = 1000  # dev sentences that choose the length penalty
 ALPHAS = (0.6, 1.0, 1.4, 1.8, 2.2)
 
 
-def conclude(out: Path, val: ParallelText) -> list[str]:
+def conclude(out: Path, task: TranslationTask) -> list[str]:
     """Writes `report.html` and `learning_curve.svg` from the run's best weights; returns what to say."""
     picture_of_learning(out)
-    run = load(out)
+    run, val = TranslationRun(out), task.val
     said = fit_length_penalty(run, val)
     lines = val.source[:SHOWN]
     found = run.translator.translate(lines, run.decoding())  # what is too long is cut here, as in validation

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from allyouneed.errors import UserError
 from allyouneed.recipes.runs import load
-from allyouneed.recipes.train import train_translation
+from allyouneed.recipes.train import train
 from allyouneed.recipes.translation import read_split_of
 from allyouneed.settings import parse_duration
 from allyouneed.tasks.metrics import full_scores
@@ -24,7 +24,7 @@ def run_demo(out: Path, max_time: str = "3m", assignments: list[str] | None = No
     _clear(out)
     console = Console()
     console.print("A Transformer learns to translate from an embedded grammar (it is a grammar, not real language).")
-    train_translation(out, recipe="demo", assignments=[f"training.max_minutes={minutes}", *(assignments or [])])
+    train("translation", out, recipe="demo", assignments=[f"training.max_minutes={minutes}", *(assignments or [])])
     run = load(out)
     text = read_split_of(run.settings.data, "test")
     translations = run.translate(text.source)

@@ -7,13 +7,15 @@ from rich.console import Console
 from rich.table import Table
 
 from allyouneed.models.catalogue import CATALOGUE
-from allyouneed.recipes.folder import settings_class
+from allyouneed.recipes.job import settings_class
+from allyouneed.recipes.jobs import job_named
 from allyouneed.settings import describe
 
 
-def setting_rows(system: str = "transformer") -> list[tuple[str, str, str, str]]:
-    """(key, type, default, explanation) of every setting of a translation run."""
-    rows = describe(settings_class(system))
+def setting_rows(task: str = "translation", system: str | None = None) -> list[tuple[str, str, str, str]]:
+    """(key, type, default, explanation) of every setting of a run of the task."""
+    kind = job_named(task).kind
+    rows = describe(settings_class(kind, system or kind.system))
     return [
         (row.key, row.type, "none" if row.default is None else str(row.default), row.explanation)
         for row in rows
@@ -21,11 +23,11 @@ def setting_rows(system: str = "transformer") -> list[tuple[str, str, str, str]]
     ]
 
 
-def print_settings() -> None:
+def print_settings(task: str) -> None:
     table = Table(
         "setting", "default", "what it does", title="Settings for --set key=value", title_justify="left", box=None
     )
-    for key, _, default, explanation in setting_rows():
+    for key, _, default, explanation in setting_rows(task):
         table.add_row(key, default, explanation)
     Console().print(table)
 

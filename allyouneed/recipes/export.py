@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 from allyouneed.decoding.translate import Translator
 from allyouneed.errors import UserError
 from allyouneed.recipes import folder as run_folder
-from allyouneed.recipes.runs import TranslationRun, load
+from allyouneed.recipes.translation import KIND
+from allyouneed.recipes.translation_run import TranslationRun
 from allyouneed.recipes.whole import write_whole
 from allyouneed.tasks.translation import Vocabulary
 from allyouneed.weights import export_ctranslate2, export_huggingface, export_onnx
@@ -67,7 +68,7 @@ def export_run(folder: Path, to: str, output: Path | None = None) -> tuple[Path,
     output = output or folder / "export" / to
     if output.exists():
         raise UserError(f"{output} exists already; remove it, or choose another --output")
-    run = load(folder)
+    run = TranslationRun(folder)
     _refuse(run, target)
     _need(target.packages, target.extra, target.title)
     return output, write_whole(output, lambda aside: target.write(run, aside))
@@ -101,7 +102,7 @@ class OnnxRun:
 
         self.folder = Path(folder)
         model = OnnxModel(self.folder, threads)
-        self.settings = run_folder.stored_settings(self.folder)
+        self.settings = run_folder.stored_settings(self.folder, KIND)
         self.vocabulary: Vocabulary = run_folder.load_vocabulary(self.folder)
         self.translator = Translator(model, *self.vocabulary)
 

@@ -5,33 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import Field, create_model
+from torch import nn
 
-from allyouneed.data.settings import ParallelSettings
 from allyouneed.data.subwords import Subwords
-from allyouneed.decoding.settings import DecodingSettings
 from allyouneed.errors import UserError
-from allyouneed.models.catalogue import CATALOGUE
-from allyouneed.settings import Settings, from_yaml, to_yaml
+from allyouneed.recipes.job import Kind, settings_class
+from allyouneed.settings import from_yaml, to_yaml
 from allyouneed.tasks.translation import Vocabulary
-from allyouneed.training.checkpoint import write_text
-from allyouneed.training.settings import TrainingSettings
-
-GROUPS = ("task", "system", "model", "data", "training", "decoding")
-
-
-def settings_class(system: str) -> type[Settings]:
-    """The settings of a translator of the catalogue: its own numbers beside what all translators share."""
-    return create_model(
-        "TranslationSettings",
-        __base__=Settings,
-        task=(str, Field("translation", pattern="^translation$", description="What the run was trained for.")),
-        system=(str, Field(system, description="The model's name in the catalogue.")),
-        model=(CATALOGUE[system].config, CATALOGUE[system].config()),
-        data=(ParallelSettings, ParallelSettings()),
-        training=(TrainingSettings, TrainingSettings()),
-        decoding=(DecodingSettings, DecodingSettings()),
-    )
+from allyouneed.training.checkpoint import load_tensors, write_text
+from allyouneed.training.state import load_model_tensors
 
 
 def save_settings(settings: Any, folder: Path) -> None:
@@ -39,25 +21,36 @@ def save_settings(settings: Any, folder: Path) -> None:
     write_text(folder / "config.yaml", to_yaml(settings))
 
 
-def stored_settings(folder: Path) -> Any:
+def stored_settings(folder: Path, kind: Kind) -> Any:
     """The settings with which a run was begun."""
+    task, content = stored_task(folder), _content(folder)
+    path = folder / "config.yaml"
+    if task != kind.task:
+        raise UserError(f"{folder} is a run of {task}, not of {kind.title}; give the folder of a run of {kind.title}")
+    missing = [name for name in ("system", "model", "training", *kind.groups) if name not in content]
+    if missing:
+        raise UserError(f"{path} is cut short or foreign: it has no {', '.join(missing)}; restore it from a copy")
+    if content["system"] not in kind.systems:
+        raise UserError(f"{path} names the model {content['system']!r}, which this version does not have")
+    return from_yaml(settings_class(kind, content["system"]), path)
+
+
+def stored_task(folder: Path) -> str:
+    """What a run was trained for."""
+    content = _content(folder)
+    if not isinstance(content, dict) or "task" not in content:
+        path = folder / "config.yaml"
+        raise UserError(f"{path} is cut short or foreign: it has no task; restore it from a copy")
+    return str(content["task"])
+
+
+def _content(folder: Path) -> Any:
     path = folder / "config.yaml"
     if not path.exists():
         raise UserError(f"{folder} is not a run: it holds no config.yaml; give the folder that training wrote")
-    system = _system_in(path)
-    if system not in CATALOGUE:
-        raise UserError(f"{path} names the model {system!r}, which this version does not have")
-    return from_yaml(settings_class(system), path)
-
-
-def _system_in(path: Path) -> str:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        missing = [name for name in GROUPS if name not in content]
-        if missing:
-            raise UserError(f"{path} is cut short or foreign: it has no {', '.join(missing)}; restore it from a copy")
-        return str(content["system"])
-    except (OSError, yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError) as error:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(
             f"{path} is not the settings of a run ({type(error).__name__}); restore it from a copy"
         ) from None
@@ -108,3 +101,16 @@ def check_sizes(vocabulary: Vocabulary, settings: Any, folder: Path) -> None:
             f"the tokenizer in {folder} has {found[1]:,} pieces ({found[0]:,} for the source) and the model of "
             f"config.yaml {sizes[1]:,} ({sizes[0]:,}), so one of them is another run's; restore it from a copy"
         )
+
+
+def load_weights(model: nn.Module, path: Path) -> nn.Module:
+    """The weights of a finished run, in a model of its settings, ready for use."""
+    if not path.exists():
+        raise UserError(
+            f"{path.parent} holds no model.safetensors: training has not yet validated, or the run was copied in part"
+        )
+    try:
+        load_model_tensors(model, load_tensors(path))
+    except (ValueError, RuntimeError) as error:
+        raise UserError(f"{path} does not fit the model of {path.parent}/config.yaml ({error})") from None
+    return model.eval()

@@ -19,6 +19,8 @@ from allyouneed.decoding.settings import DecodingSettings
 from allyouneed.errors import UserError
 from allyouneed.models.transformer import TransformerConfig
 from allyouneed.recipes import folder as run_folder
+from allyouneed.recipes.job import settings_class
+from allyouneed.recipes.translation import KIND
 from allyouneed.recipes.whole import write_whole
 from allyouneed.tasks.translation import Vocabulary
 from allyouneed.training.checkpoint import save_tensors
@@ -63,7 +65,7 @@ def import_run(folder: Path, out: Path) -> list[str]:
     sizes = {"source_vocab_size": len(source.rows), "vocab_size": len(target.rows)}
     tie = {"tie": "none" if config.tie == "none" else "decoder"}
     new = TransformerConfig(**{**config.model_dump(), **sizes, **tie})
-    settings = run_folder.settings_class("transformer")(model=new, decoding=_decoding(folder))
+    settings = settings_class(KIND, "transformer")(model=new, decoding=_decoding(folder))
     tensors = moved(model.state_dict(), source.rows, target.rows)
     write_whole(
         out, lambda aside: _write(aside, folder, settings, Vocabulary(source.subwords, target.subwords), tensors)

@@ -1,91 +1,19 @@
 """Finished runs, opened for use: `allyouneed.load("runs/x")`."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import nn
-
-from allyouneed.decoding.settings import DecodingSettings
-from allyouneed.decoding.translate import Progress, Translation, Translator
 from allyouneed.errors import UserError
 from allyouneed.recipes import folder as run_folder
-from allyouneed.recipes import translation
-from allyouneed.training.checkpoint import load_tensors
-from allyouneed.training.memory import keep_freed_memory
-from allyouneed.training.state import load_model_tensors
+from allyouneed.recipes.jobs import job_named
 
 
-class TranslationRun:
-    """A trained translator: raw text in, raw text out."""
+def load(folder: str | Path, device: str | None = None) -> Any:
+    """Opens a run folder for use, on a GPU where there is one or on the device that is named (`cpu`, `cuda:1`).
 
-    def __init__(self, folder: str | Path, device: str | None = None):
-        keep_freed_memory()
-        self.folder = Path(folder)
-        if not self.folder.is_dir():
-            raise UserError(f"there is no run folder {self.folder}; give the folder that training wrote")
-        self.settings = run_folder.stored_settings(self.folder)
-        self.vocabulary = run_folder.load_vocabulary(self.folder)
-        run_folder.check_sizes(self.vocabulary, self.settings, self.folder)
-        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        model = load_weights(translation.build(self.settings), self.folder / "model.safetensors")
-        self.model = model.to(self.device)
-        self.translator = Translator(self.model, *self.vocabulary)
-
-    def decoding(self, **changes: Any) -> DecodingSettings:
-        """The run's own settings of decoding, with changes such as `beam=1`."""
-        return DecodingSettings(**{**self.settings.decoding.model_dump(), **changes})
-
-    def translate(
-        self, lines: str | Sequence[str], progress: Progress | None = None, **decoding: Any
-    ) -> str | list[str]:
-        """The best translation of a line, or of each line; settings of decoding are named (`beam=5`).
-
-        UserError for a line of more pieces than `max_source`, before anything is translated.
-        """
-        text, settings = [lines] if isinstance(lines, str) else lines, self.decoding(**decoding)
-        self.refuse_long(text, settings)
-        found = self.translator.translate(text, settings, progress)
-        return found[0] if isinstance(lines, str) else found
-
-    def n_best(self, lines: Sequence[str], n: int, **options: Any) -> list[list[Translation]]:
-        """The `n` best translations of each line with their scores."""
-        searching = {key: options.pop(key) for key in ("progress", "prefixes") if key in options}
-        settings = self.decoding(**options)
-        self.refuse_long(lines, settings)
-        return self.translator.n_best(lines, settings, n, **searching)
-
-    def refuse_long(self, lines: Sequence[str], settings: DecodingSettings) -> None:
-        """A line of more pieces than the limit is no sentence: its translation would be cut, or take all memory."""
-        for number, line in enumerate(lines, 1):
-            if 4 * len(line) < settings.max_source:  # a piece has a byte at least, so this one need not be cut to know
-                continue
-            pieces = len(self.vocabulary.source.encode([line])[0])
-            if pieces > settings.max_source:
-                raise UserError(
-                    f"line {number} has {len(line):,} characters, {pieces:,} pieces, and the limit is "
-                    f"decoding.max_source={settings.max_source:,} pieces; put each sentence on a line of its own"
-                )
-
-    def score(self, sources: Sequence[str], references: Sequence[str]) -> list[float]:
-        """The log-probability (natural) that the model gives to each reference."""
-        return self.translator.score(sources, references)
-
-
-def load_weights(model: nn.Module, path: Path) -> nn.Module:
-    """The weights of a finished run, in a model of its settings, ready for use."""
-    if not path.exists():
-        raise UserError(
-            f"{path.parent} holds no model.safetensors: training has not yet validated, or the run was copied in part"
-        )
-    try:
-        load_model_tensors(model, load_tensors(path))
-    except (ValueError, RuntimeError) as error:
-        raise UserError(f"{path} does not fit the model of {path.parent}/config.yaml ({error})") from None
-    return model.eval()
-
-
-def load(folder: str | Path, device: str | None = None) -> TranslationRun:
-    """Opens a run folder for use, on a GPU where there is one or on the device that is named (`cpu`, `cuda:1`)."""
-    return TranslationRun(folder, device)
+    What comes back depends on what the run was trained for: a translator has `translate`, a language model `generate`.
+    """
+    path = Path(folder)
+    if not path.is_dir():
+        raise UserError(f"there is no run folder {path}; give the folder that training wrote")
+    return job_named(run_folder.stored_task(path)).open(path, device)

@@ -9,11 +9,10 @@ from typing import Any
 
 import torch
 
-from allyouneed.data.download import fetch_recipe_data
 from allyouneed.errors import UserError
 from allyouneed.recipes import folder as run_folder
-from allyouneed.recipes import translation
-from allyouneed.recipes.conclude import conclude
+from allyouneed.recipes.job import Job, Kind, Prepared, build, changed_settings, check_resumable, make_settings
+from allyouneed.recipes.jobs import job_named
 from allyouneed.settings import override
 from allyouneed.training import distributed
 from allyouneed.training.checkpoint import Checkpoint, latest
@@ -21,10 +20,9 @@ from allyouneed.training.engine import Engine, Position
 from allyouneed.training.memory import keep_freed_memory
 from allyouneed.training.progress import Bar, Reporter, Silent
 
-DOWNLOADED = {"multi30k": ["data.src=de", "data.tgt=en"]}  # recipes whose data can be fetched, and its languages
 
-
-def train_translation(
+def train(
+    task: str,
     out: Path,
     system: str | None = None,
     preset: str | None = None,
@@ -33,25 +31,25 @@ def train_translation(
     resume: bool = False,
     reporter: Reporter | None = None,
 ) -> Position:
-    """Trains a translator into the folder `out`, or goes on with the run that is there."""
+    """Trains for a task, such as `translation`, into the folder `out`, or goes on with the run that is there."""
     keep_freed_memory()
     world = distributed.join()
     reporter = reporter or (Bar("training") if world.first else Silent())
-    fresh = not out.exists()
+    fresh, job = not out.exists(), job_named(task)
     try:
-        settings, checkpoint = _open(out, system, preset, recipe, assignments, resume, reporter, world)
+        settings, checkpoint = _open(job, out, system, preset, recipe, assignments, resume, reporter, world)
         if settings.training.threads:
             torch.set_num_threads(settings.training.threads)
         if world.first:
-            prepared = translation.prepare(settings, out, resume)
+            prepared = job.prepare(settings, out, resume)
         world.wait()
         if not world.first:
-            prepared = translation.prepare(settings, out, True)
+            prepared = job.prepare(settings, out, True)
         if world.first and resume:
             run_folder.save_settings(settings, out)  # a limit may have been raised
         for note in prepared.notes:
             reporter.say(note)
-        return _run(prepared, out, checkpoint, reporter)
+        return _run(job, prepared, out, checkpoint, reporter)
     except UserError:
         if fresh and world.first:
             with suppress(OSError):
@@ -63,18 +61,17 @@ def train_translation(
 
 
 def _open(
-    out: Path, system: str | None, preset: str | None, recipe: str, assignments: Sequence[str], resume: bool,
+    job: Job, out: Path, system: str | None, preset: str | None, recipe: str, assignments: Sequence[str], resume: bool,
     reporter: Reporter, world: distributed.World,
 ) -> tuple[Any, Checkpoint | None]:  # fmt: skip
     if resume:
-        return _reopen(out, system, preset, recipe, assignments, reporter)
+        return _reopen(job.kind, out, system, preset, recipe, assignments, reporter)
     if world.first and any((out / name).exists() for name in ("config.yaml", "checkpoints", "model.safetensors")):
         raise UserError(f"{out} already holds a run; add --resume to go on with it, or choose another --out")
-    settings = translation.make_settings(system or "transformer", preset, recipe, assignments)
+    settings = make_settings(job.kind, system or job.kind.system, preset, recipe, assignments)
     if not world.first:
         world.wait()  # until the first rank has fetched what is not there
-    settings = _with_data(settings, recipe)
-    settings = _with_limit(settings)
+    settings = _with_limit(job.kind, job.complete(settings, recipe))
     if world.first:
         world.wait()
     try:
@@ -85,11 +82,12 @@ def _open(
 
 
 def _reopen(
-    out: Path, system: str | None, preset: str | None, recipe: str, assignments: Sequence[str], reporter: Reporter
-) -> tuple[Any, Checkpoint | None]:
-    old = run_folder.stored_settings(out)
-    new = translation.changed_settings(old, system, preset, recipe, assignments)
-    translation.check_resumable(old, new)
+    kind: Kind, out: Path, system: str | None, preset: str | None, recipe: str, assignments: Sequence[str],
+    reporter: Reporter,
+) -> tuple[Any, Checkpoint | None]:  # fmt: skip
+    old = run_folder.stored_settings(out, kind)
+    new = changed_settings(kind, old, system, preset, recipe, assignments)
+    check_resumable(old, new)
     checkpoint, warnings = latest(out / "checkpoints")
     for warning in warnings:
         reporter.say(f"warning: {warning}")
@@ -100,37 +98,30 @@ def _reopen(
     return new, checkpoint
 
 
-def _with_data(settings: Any, recipe: str) -> Any:
-    """A recipe for a public data set fetches it where no data is given."""
-    if recipe not in DOWNLOADED or settings.data.path is not None:
-        return settings
-    folder = fetch_recipe_data(recipe, Path("data") / recipe)
-    return override(settings, [*DOWNLOADED[recipe], f"data.path={folder}"])
-
-
-def _with_limit(settings: Any) -> Any:
+def _with_limit(kind: Kind, settings: Any) -> Any:
     """A run without any limit ends when the dev score no longer grows."""
     t = settings.training
     if t.max_steps or t.max_epochs or t.max_minutes:
         return settings
-    return override(settings, ["training.max_epochs=30"] + ([] if t.patience else ["training.patience=8"]))
+    given = ["training.patience"] if t.patience else []
+    return override(settings, [word for word in kind.unlimited if word.split("=")[0] not in given])
 
 
-def _run(prepared: translation.Prepared, out: Path, checkpoint: Checkpoint | None, reporter: Reporter) -> Position:
+def _run(job: Job, prepared: Prepared, out: Path, checkpoint: Checkpoint | None, reporter: Reporter) -> Position:
     settings = prepared.settings
     torch.manual_seed(settings.training.seed)
-    model = translation.build(settings)
+    model = build(job.kind, settings)
     count = sum(parameter.numel() for parameter in model.parameters())
     reporter.say(f"{settings.system}: {count:,} parameters; {out}/metrics.jsonl holds all figures")
     engine = Engine(model, prepared.task, settings.training, out, reporter, settings.model.dim)
     position = engine.run(checkpoint)
     if engine.interrupted:
-        reporter.say(f"stopped at step {position.step:,}, all saved; to go on: {resume_command(out)}")
+        reporter.say(f"stopped at step {position.step:,}, all saved; to go on: {resume_command(job.kind.task, out)}")
     elif engine.world.first:
-        for line in conclude(out, prepared.task.val):
+        for line in job.conclude(out, prepared.task):
             reporter.say(line)
     return position
 
 
-def resume_command(out: Path) -> str:
-    return f"allyouneed train translation --out {shlex.quote(os.fspath(out))} --resume"
+def resume_command(task: str, out: Path) -> str:
+    return f"allyouneed train {task} --out {shlex.quote(os.fspath(out))} --resume"

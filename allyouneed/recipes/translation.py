@@ -2,28 +2,21 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
-
-from torch import nn
+from typing import Any
 
 from allyouneed.data.batches import padding_waste
+from allyouneed.data.download import fetch_recipe_data
 from allyouneed.data.grammar import generate
 from allyouneed.data.parallel import Corpus, ParallelText, read_corpus, read_split
 from allyouneed.data.settings import ParallelSettings
 from allyouneed.data.subwords import Subwords
+from allyouneed.decoding.settings import DecodingSettings
 from allyouneed.errors import UserError
-from allyouneed.models.catalogue import CATALOGUE, System
 from allyouneed.recipes import folder as run_folder
-from allyouneed.settings import Settings, difference, override
+from allyouneed.recipes.job import Kind, Prepared
+from allyouneed.settings import override
 from allyouneed.tasks.translation import Learning, TranslationTask, Vocabulary, too_long, without
-
-MAY_CHANGE = {
-    f"training.{name}"
-    for name in ("max_steps", "max_epochs", "max_minutes", "patience", "log_every", "keep_checkpoints", "threads")
-} | {"data.path"}
-"""Settings that may differ on resuming: limits, and where the data lie, whose content is compared by itself."""
 
 RECIPES: dict[str, list[str]] = {
     "default": [],
@@ -48,59 +41,35 @@ _PAPER = [
 PRESET_SETTINGS: dict[str, list[str]] = {
     # What the paper says beside the model's numbers (sections 5 and 6.1): Adam, warm-up, batches of about 25,000 source
     # and 25,000 target tokens, the mean of the last 5 or 20 checkpoints, beam 4, alpha 0.6.
-    "paper-base": _PAPER,
-    "paper-big": [*_PAPER, "training.keep_checkpoints=20", "training.average_last=20"],
+    "transformer/paper-base": _PAPER,
+    "transformer/paper-big": [*_PAPER, "training.keep_checkpoints=20", "training.average_last=20"],
     # tensor2tensor's settings since 2018: twice the rate after twice the warm-up, 4,096 tokens a side, its beta2.
-    "t2t-base": [
+    "transformer/t2t-base": [
         *_PAPER, "training.learning_rate=2", "training.warmup_steps=8000", "training.beta2=0.997",
         "data.vocab_size=32768", "data.batch_tokens=8192",
     ],
 }  # fmt: skip
 """Settings of training, data and decoding that belong to a preset of a model."""
 
-
-def translator_named(system: str) -> System:
-    translators = [name for name, entry in CATALOGUE.items() if "translation" in entry.builds]
-    if system not in translators:
-        raise UserError(f"there is no translator called {system!r}; choose one of {', '.join(translators)}")
-    return CATALOGUE[system]
-
-
-def make_settings(system: str, preset: str | None, recipe: str, assignments: Sequence[str]) -> Any:
-    """Defaults, then the preset's numbers, then the recipe's, then the user's."""
-    model = preset_named(system, preset)
-    settings = run_folder.settings_class(system)().model_copy(update={"model": model})
-    words = [*PRESET_SETTINGS.get(preset or "", []), *recipe_named(recipe), *assignments]
-    given = any(word.startswith("decoding.length_penalty=") for word in words)
-    return override(override(settings, ["decoding.fit_length_penalty=false"] if given else []), words)
+KIND = Kind(
+    task="translation",
+    title="translation",
+    groups={"data": ParallelSettings(), "decoding": DecodingSettings()},
+    system="transformer",
+    recipes=RECIPES,
+    presets=PRESET_SETTINGS,
+    implies={"decoding.length_penalty": "decoding.fit_length_penalty=false"},
+    fitted=frozenset({"vocab_size", "source_vocab_size", "tie"}),
+)
+DOWNLOADED = {"multi30k": ["data.src=de", "data.tgt=en"]}  # recipes whose data can be fetched, and its languages
 
 
-def preset_named(system: str, preset: str | None) -> Settings:
-    entry = translator_named(system)
-    preset = preset or next(iter(entry.presets))
-    if preset not in entry.presets:
-        raise UserError(f"{system} has no preset {preset!r}; choose one of {', '.join(entry.presets)}")
-    return entry.presets[preset]
-
-
-def recipe_named(recipe: str) -> list[str]:
-    if recipe not in RECIPES:
-        raise UserError(f"there is no recipe {recipe!r}; choose one of {', '.join(RECIPES)}")
-    return RECIPES[recipe]
-
-
-def changed_settings(old: Any, system: str | None, preset: str | None, recipe: str, assignments: Sequence[str]) -> Any:
-    """A run's settings with what a command that resumes it names; what the command leaves out stays as it was."""
-    if system not in (None, old.system):
-        raise UserError(f"the run was begun with --model {old.system} and cannot go on with {system}; begin a new run")
-    new = old
-    if preset is not None:
-        numbers = preset_named(old.system, preset).model_dump()
-        fitted_later = {"vocab_size", "source_vocab_size", "tie"}
-        kept = {key: value for key, value in old.model.model_dump().items() if key in fitted_later}
-        new = new.model_copy(update={"model": type(old.model)(**{**numbers, **kept})})
-    words = [*PRESET_SETTINGS.get(preset or "", []), *recipe_named(recipe), *assignments]
-    return override(new, words)
+def complete(settings: Any, recipe: str) -> Any:
+    """A recipe for a public data set fetches it where no data is given."""
+    if recipe not in DOWNLOADED or settings.data.path is not None:
+        return settings
+    folder = fetch_recipe_data(recipe, Path("data") / recipe)
+    return override(settings, [*DOWNLOADED[recipe], f"data.path={folder}"])
 
 
 def read_data(data: ParallelSettings) -> Corpus:
@@ -169,15 +138,6 @@ def fingerprint(corpus: Corpus) -> str:
     return digest.hexdigest()
 
 
-class Prepared(NamedTuple):
-    """All that training needs."""
-
-    settings: Any
-    vocabulary: Vocabulary
-    task: TranslationTask
-    notes: list[str]  # what a person should know of the data, a sentence each
-
-
 def prepare(settings: Any, folder: Path, resuming: bool) -> Prepared:
     """Reads the data and makes (or, on resuming, reads) the subwords; the run folder is whole but for weights after it."""
     corpus = read_data(settings.data)
@@ -199,7 +159,7 @@ def prepare(settings: Any, folder: Path, resuming: bool) -> Prepared:
         run_folder.save_vocabulary(vocabulary, folder)
         run_folder.write_text(folder / "data.json", json.dumps({**facts, **languages}, indent=1))
         run_folder.save_settings(settings, folder)
-    return Prepared(settings, vocabulary, task, notes)
+    return Prepared(settings, task, notes)
 
 
 def _task(settings: Any, corpus: Corpus, vocabulary: Vocabulary) -> tuple[TranslationTask, list[str]]:
@@ -226,17 +186,3 @@ def _task(settings: Any, corpus: Corpus, vocabulary: Vocabulary) -> tuple[Transl
     waste = padding_waste(batches, task.lengths(0))
     notes.append(f"{len(batches):,} batches an epoch, {waste:.1%} of their cells are padding")
     return task, notes
-
-
-def build(settings: Any) -> nn.Module:
-    """The model of the settings, with fresh weights."""
-    return CATALOGUE[settings.system].builds["translation"](settings.model)
-
-
-def check_resumable(old: Any, new: Any) -> None:
-    """Refuses to go on with settings that would have made another run."""
-    changed = difference(old, new, ignore=MAY_CHANGE)
-    if changed:
-        raise UserError(
-            f"a run is resumed with its own settings, but these differ: {'; '.join(changed)}; begin a new run"
-        )

@@ -16,8 +16,8 @@ from allyouneed.data.subwords import Subwords
 from allyouneed.decoding.translate import Translation
 from allyouneed.errors import UserError
 from allyouneed.recipes import folder as run_folder
-from allyouneed.recipes.runs import TranslationRun, load
 from allyouneed.recipes.translation import read_split_of
+from allyouneed.recipes.translation_run import TranslationRun
 from allyouneed.settings import override
 from allyouneed.tasks.metrics import full_scores
 from allyouneed.training.progress import Bar
@@ -80,7 +80,7 @@ def translate_lines(
 ) -> None:
     """`allyouneed translate`."""
     check_output(output)
-    run, lines = load(folder), read_input(file)
+    run, lines = TranslationRun(folder), read_input(file)
     options = decoding_changes(run, changes)
     bar = Bar("translating")
     total = max(len(lines), 1)
@@ -110,7 +110,7 @@ def evaluate_run(
 ) -> dict[str, Any]:  # fmt: skip
     """`allyouneed evaluate`: the scores, with what they were measured on."""
     check_output(output)
-    run = load(folder)
+    run = TranslationRun(folder)
     options = decoding_changes(run, changes)
     words = {"path": data, "src": src, "tgt": tgt}
     if data is not None:  # in a folder of both languages, read in the direction of the run

@@ -1,0 +1,62 @@
+"""`allyouneed train TASK`."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from allyouneed.commands.options import (
+    Data,
+    MaxSteps,
+    MaxTime,
+    Out,
+    Preset,
+    Resume,
+    Seed,
+    Set,
+    Source,
+    Target,
+    settings_help,
+)  # fmt: skip
+
+app = typer.Typer(no_args_is_help=True, help="Train a model on your own data.")
+
+
+def _train(
+    task: str, out: Path, model: str | None, preset: str | None, recipe: str, words: Mapping[str, Any],
+    assignments: Sequence[str] | None, max_time: str | None, max_steps: int | None, resume: bool,
+) -> None:  # fmt: skip
+    """The one way from a command's words to a run; `words` are options that have a setting of their own."""
+    from allyouneed.settings import parse_duration
+
+    limits = {
+        "training.max_steps": max_steps,
+        "training.max_minutes": parse_duration(max_time) / 60 if max_time else None,
+    }
+    given = [f"{key}={value}" for key, value in {**words, **limits}.items() if value is not None]
+    from allyouneed.recipes.train import train
+
+    position = train(task, out, model, preset, recipe, [*given, *(assignments or [])], resume)
+    if not position.ended:
+        raise typer.Exit(130)  # interrupted: the shell's code for Ctrl-C
+
+
+@app.command("translation", cls=settings_help("translation"))
+def train_translation(
+    out: Out,
+    data: Data = None,
+    src: Source = None,
+    tgt: Target = None,
+    model: Annotated[str | None, typer.Option("--model", help="transformer, rnn, conv, universal, sandwich.")] = None,
+    preset: Preset = None,
+    recipe: Annotated[str, typer.Option("--recipe", help="Ready settings: default, demo, multi30k.")] = "default",
+    set_: Set = None,
+    max_time: MaxTime = None,
+    max_steps: MaxSteps = None,
+    seed: Seed = None,
+    resume: Resume = False,
+) -> None:
+    """Train a translator on parallel text; without --data on the embedded grammar."""
+    words = {"data.path": data, "data.src": src, "data.tgt": tgt, "training.seed": seed}
+    _train("translation", out, model, preset, recipe, words, set_, max_time, max_steps, resume)

@@ -1,0 +1,113 @@
+"""Runs in use: translate, score, serve, and carry models in and out of the house."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from allyouneed.commands.options import Beam, Data, Json, Penalty, Run, Set, Source, Target
+
+
+def translate(
+    run: Run,
+    file: Annotated[str, typer.Argument(help="Text to translate, a sentence a line; - is standard input.")] = "-",
+    beam: Beam = None,
+    length_penalty: Penalty = None,
+    n_best: Annotated[
+        int, typer.Option("--n-best", min=1, max=200, help="Translations per line, each with its line number.")
+    ] = 1,
+    scores: Annotated[bool, typer.Option("--scores", help="Put the score and a tab before each translation.")] = False,
+    prefix: Annotated[str | None, typer.Option("--prefix", help="Words with which every translation begins.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", help="File to write instead of standard output.")] = None,
+) -> None:
+    """Translate lines of text: lines in, lines out, same number and order."""
+    from allyouneed.recipes.use import translate_lines
+
+    translate_lines(run, file, {"beam": beam, "length_penalty": length_penalty}, n_best, scores, prefix, output)
+
+
+class ServingHelp(TyperCommand):
+    """A command whose help ends with the settings of a server."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        from allyouneed.serving.settings import ServeCommand
+        from allyouneed.settings import describe
+
+        super().format_help(ctx, formatter)
+        with formatter.section("Settings for --set key=value"):
+            formatter.write_dl([(row.key, f"{row.explanation} [{row.default}]") for row in describe(ServeCommand)])
+
+
+def serve(
+    run: Run,
+    host: Annotated[
+        str, typer.Option("--host", help="Address to listen on; 0.0.0.0 lets other machines in.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port; 0 takes a free one and says it.")] = 8000,
+    set_: Set = None,
+) -> None:
+    """Translate for others over HTTP, batching what arrives together; Ctrl-C or SIGTERM stops it when all is answered."""
+    from allyouneed.serving.settings import ServeCommand
+    from allyouneed.settings import override
+
+    settings = override(ServeCommand(), list(set_ or [])).serving
+    from allyouneed.serving.server import serve as run_server
+
+    def opened() -> Any:
+        from allyouneed.recipes.runs import load
+
+        return load(run)
+
+    if not run_server(opened, run, host, port, settings):
+        raise typer.Exit(1)
+
+
+def evaluate(
+    run: Run,
+    data: Data = None,
+    split: Annotated[str, typer.Option("--split", help="A file's prefix: test, val, test_2016_flickr.")] = "test",
+    src: Source = None,
+    tgt: Target = None,
+    beam: Beam = None,
+    length_penalty: Penalty = None,
+    output: Annotated[Path | None, typer.Option("--output", help="File for the translations.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Score a translator on held-out text: sacreBLEU and chrF, with signatures and a 95 % interval."""
+    from allyouneed.recipes.use import evaluate_run
+
+    changes = {"beam": beam, "length_penalty": length_penalty}
+    scores = evaluate_run(run, data, split, src, tgt, changes, output)
+    if as_json:
+        print(json.dumps(scores, ensure_ascii=False))
+        return
+    print(f"BLEU  {scores['bleu']:.2f}  (95 % {scores['bleu_low']:.2f} to {scores['bleu_high']:.2f}; "
+          f"lower-cased {scores['bleu_lc']:.2f})   {scores['signature']}")  # fmt: skip
+    print(f"chrF  {scores['chrf']:.2f}   {scores['chrf_signature']}")
+    print(f"equal to the reference: {scores['exact_match']:.1%} of {scores['sentences']:,} sentences")
+
+
+def export_(
+    run: Run,
+    to: Annotated[str, typer.Option("--to", help="Whose model to write: ctranslate2, onnx or huggingface.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", help="The folder to write; without it RUN/export/TARGET.")
+    ] = None,
+) -> None:
+    """Write a run as a model of CTranslate2, ONNX or Hugging Face transformers, with its vocabulary."""
+    from allyouneed.recipes.export import export_run
+
+    folder, notes = export_run(run, to, output)
+    print("\n".join([f"written: {folder}", *notes]))
+
+
+def import_(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A Marian checkpoint folder, as Hugging Face has it.")],
+    out: Annotated[Path, typer.Option("--out", help="The run folder to write.")],
+) -> None:
+    """Make a run of a Marian checkpoint (opus-mt and the like): it translates as the checkpoint does."""
+    from allyouneed.recipes.import_ import import_run
+
+    print("\n".join([f"written: {out}", *import_run(folder, out)]))
