@@ -12,13 +12,14 @@ from allyouneed.commands.options import (
     MaxTime,
     Out,
     Preset,
+    Recipe,
     Resume,
     Seed,
     Set,
     Source,
     Target,
     settings_help,
-)  # fmt: skip
+)
 
 app = typer.Typer(no_args_is_help=True, help="Train a model on your own data.")
 
@@ -60,3 +61,21 @@ def train_translation(
     """Train a translator on parallel text; without --data on the embedded grammar."""
     words = {"data.path": data, "data.src": src, "data.tgt": tgt, "training.seed": seed}
     _train("translation", out, model, preset, recipe, words, set_, max_time, max_steps, resume)
+
+
+@app.command("language-model", cls=settings_help("language-model"))
+def language_model(
+    out: Out,
+    data: Annotated[Path | None, typer.Option("--data", help="A text file, or a folder of them.")] = None,
+    model: Annotated[str | None, typer.Option("--model", help="gpt, sandwich, reformer, ...")] = None,
+    preset: Preset = None,
+    recipe: Recipe = "default",
+    set_: Set = None,
+    max_time: MaxTime = None,
+    max_steps: MaxSteps = None,
+    seed: Seed = None,
+    resume: Resume = False,
+) -> None:
+    """Train a model of running text: characters, bytes or subwords."""
+    words = {"data.path": data, "training.seed": seed}
+    _train("language-model", out, model, preset, recipe, words, set_, max_time, max_steps, resume)

@@ -75,18 +75,39 @@ def evaluate(
     output: Annotated[Path | None, typer.Option("--output", help="File for the translations.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Score a translator on held-out text: sacreBLEU and chrF, with signatures and a 95 % interval."""
-    from allyouneed.recipes.use import evaluate_run
+    """Score a run on held-out data: for a translator sacreBLEU and chrF with signatures and a 95 % interval."""
+    from allyouneed.recipes.evaluate import evaluate_any
 
-    changes = {"beam": beam, "length_penalty": length_penalty}
-    scores = evaluate_run(run, data, split, src, tgt, changes, output)
+    options = {"src": src, "tgt": tgt, "beam": beam, "length_penalty": length_penalty, "output": output}
+    scores = evaluate_any(run, data, split, {key: value for key, value in options.items() if value is not None})
     if as_json:
         print(json.dumps(scores, ensure_ascii=False))
-        return
-    print(f"BLEU  {scores['bleu']:.2f}  (95 % {scores['bleu_low']:.2f} to {scores['bleu_high']:.2f}; "
-          f"lower-cased {scores['bleu_lc']:.2f})   {scores['signature']}")  # fmt: skip
-    print(f"chrF  {scores['chrf']:.2f}   {scores['chrf_signature']}")
-    print(f"equal to the reference: {scores['exact_match']:.1%} of {scores['sentences']:,} sentences")
+    elif "bleu" in scores:
+        print(f"BLEU  {scores['bleu']:.2f}  (95 % {scores['bleu_low']:.2f} to {scores['bleu_high']:.2f}; "
+              f"lower-cased {scores['bleu_lc']:.2f})   {scores['signature']}")  # fmt: skip
+        print(f"chrF  {scores['chrf']:.2f}   {scores['chrf_signature']}")
+        print(f"equal to the reference: {scores['exact_match']:.1%} of {scores['sentences']:,} sentences")
+    else:
+        for key, value in scores.items():
+            print(f"{key.replace('_', ' '):20} {f'{value:,.4g}' if isinstance(value, float) else value}")
+
+
+def generate(
+    run: Run,
+    prompt: Annotated[str, typer.Option("--prompt", help="How the text begins.")] = "",
+    length: Annotated[int | None, typer.Option("--length", min=1, help="Tokens to write at most.")] = None,
+    temperature: Annotated[float | None, typer.Option("--temperature", min=0, help="0: the most probable.")] = None,
+    top_k: Annotated[int | None, typer.Option("--top-k", min=1, help="Draw among so many tokens.")] = None,
+    top_p: Annotated[float | None, typer.Option("--top-p", help="Draw among those that sum to this share.")] = None,
+    count: Annotated[int, typer.Option("--count", min=1, max=1000, help="How many texts.")] = 1,
+    seed: Annotated[int, typer.Option("--seed", help="Other seeds draw other texts.")] = 0,
+) -> None:
+    """Let a language model write on from a prompt."""
+    from allyouneed.recipes.language_model import LanguageModelRun
+
+    given = {"length": length, "temperature": temperature, "top_k": top_k, "top_p": top_p}
+    texts = LanguageModelRun(run).generate(prompt, count, seed, **{k: v for k, v in given.items() if v is not None})
+    print("\n--------\n".join(texts))
 
 
 def export_(

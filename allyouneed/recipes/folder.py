@@ -1,6 +1,7 @@
 """The run folder: what training writes beside weights and metrics, and reading it back at the door."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,16 @@ def stored_facts(folder: Path) -> dict[str, Any]:
         return {"sha256": facts["sha256"], "train": int(facts["train"])}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is missing or damaged ({type(error).__name__}); restore it from a copy") from None
+
+
+def check_same_data(folder: Path, facts: Mapping[str, Any], unit: str) -> None:
+    """Refuses to resume with other data than the run was begun with."""
+    before = stored_facts(folder)
+    if before["sha256"] != facts["sha256"]:
+        raise UserError(
+            f"the data is not that with which {folder} was begun ({facts['train']:,} {unit} now, "
+            f"{before['train']:,} then, or another text); resume with the same data or begin a new run"
+        )
 
 
 def languages(folder: Path) -> tuple[str | None, str | None]:

@@ -67,6 +67,8 @@ class Job(NamedTuple):
     """(run folder, task) -> what a finished run leaves for a person, and what to say of it."""
     open: Callable[..., Any]
     """(run folder, device or none) -> the run, ready for use: what `allyouneed.load` gives."""
+    evaluate: Callable[..., dict[str, Any]]
+    """(run folder, data or none, split, options of its own) -> scores."""
     complete: Callable[[Any, str], Any] = lambda settings, recipe: settings
     """(settings, recipe) -> settings of a new run with data that a recipe fetches."""
 

@@ -145,12 +145,7 @@ def prepare(settings: Any, folder: Path, resuming: bool) -> Prepared:
     languages = {"source": corpus.source_language, "target": corpus.target_language}
     if resuming:
         vocabulary = run_folder.load_vocabulary(folder)
-        before = run_folder.stored_facts(folder)
-        if before["sha256"] != facts["sha256"]:
-            raise UserError(
-                f"the data is not that with which {folder} was begun ({facts['train']:,} training pairs now, "
-                f"{before['train']:,} then, or another text); resume with the same data or begin a new run"
-            )
+        run_folder.check_same_data(folder, facts, "training pairs")
     else:
         vocabulary = train_vocabulary(corpus, settings.data)
     settings = fitted(settings, vocabulary)

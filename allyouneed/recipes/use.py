@@ -105,10 +105,10 @@ def _rows(found: Sequence[Sequence[Translation]], n: int, scores: bool) -> list[
 
 
 def evaluate_run(
-    folder: Path, data: Path | None, split: str, src: str | None, tgt: str | None, changes: dict[str, Any],
-    output: Path | None = None,
+    folder: Path, data: Path | None = None, split: str = "test", src: str | None = None, tgt: str | None = None,
+    output: Path | None = None, **changes: Any,
 ) -> dict[str, Any]:  # fmt: skip
-    """`allyouneed evaluate`: the scores, with what they were measured on."""
+    """`allyouneed evaluate`: the scores, with what they were measured on; `changes` are settings of decoding."""
     check_output(output)
     run = TranslationRun(folder)
     options = decoding_changes(run, changes)

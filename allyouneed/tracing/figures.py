@@ -106,23 +106,36 @@ def _width(tokens: Sequence[str]) -> float:
 # ---- learning curves -------------------------------------------------------------------------------------------------
 
 
+JUDGED = {
+    "bleu": "BLEU", "bits_per_byte": "Bits per byte", "accuracy": "Accuracy", "f1": "F1", "mcc": "Matthews correlation",
+    "masked_accuracy": "Masked accuracy", "pair_accuracy": "Pair accuracy", "exact": "Exact sequences",
+}  # fmt: skip
+"""Scores of which a curve is drawn wherever a task has them."""
+
+
 def learning_curves(metrics: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Charts by name from lines of `metrics.jsonl`: loss, bleu, learning_rate, speed; those without figures are left out."""
+    """Charts by name from lines of `metrics.jsonl`: loss, the task's scores, learning_rate, speed.
+
+    Those without figures are left out.
+    """
     loss = [
         Line("train, smoothed", _points(metrics, "train", "loss"), "blue", dashed=True),
         Line("train", _points(metrics, "train", "nll"), "blue"),
         *_judged(metrics, "dev", "dev_nll", "orange"),
     ]
-    bleu = _judged(metrics, "dev", "bleu", "orange")
+    judged = {name: _judged(metrics, "dev", name, "orange") for name in JUDGED}
     rate = [Line("learning rate", _points(metrics, "train", "learning_rate"), "green")]
     speed = [Line("tokens per second", _points(metrics, "train", "tokens_per_second"), "purple")]
     drawn = {
         "loss": chart("Loss", loss, "updates", "nats per piece; right: perplexity", right=_perplexity),
-        "bleu": chart("BLEU on the dev set", bleu, "updates", "BLEU", zero=True),
+        **{
+            name: chart(f"{JUDGED[name]} on the dev set", line, "updates", JUDGED[name], zero=True)
+            for name, line in judged.items()
+        },
         "learning_rate": chart("Learning rate", rate, "updates", "learning rate", zero=True),
         "speed": chart("Speed", speed, "updates", "tokens per second", zero=True),
     }
-    series = dict(loss=loss, bleu=bleu, learning_rate=rate, speed=speed)
+    series = dict(loss=loss, **judged, learning_rate=rate, speed=speed)
     return {name: svg for name, svg in drawn.items() if any(line.points for line in series[name])}
 
 
