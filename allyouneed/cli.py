@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from allyouneed.commands import train, use
+from allyouneed.commands import lab, train, use
 from allyouneed.commands.options import Json, Set, Source, Target
 from allyouneed.errors import UserError
 
@@ -19,6 +19,7 @@ app = typer.Typer(
 data_app = typer.Typer(no_args_is_help=True, help="Look at data before training.")
 app.add_typer(train.app, name="train")
 app.add_typer(data_app, name="data")
+app.add_typer(lab.app, name="lab")
 app.command()(use.translate)
 app.command()(use.evaluate)
 app.command()(use.generate)
