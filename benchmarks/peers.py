@@ -16,7 +16,12 @@ class Size(NamedTuple):
     dropout: float
 
 
-SIZES = {"small": Size(256, 4, 1024, 3, 0.3), "paper-base": Size(512, 8, 2048, 6, 0.1)}
+SIZES = {
+    "tiny": Size(32, 2, 64, 1, 0.1),  # to see that a benchmark runs
+    "small": Size(256, 4, 1024, 3, 0.3),
+    "paper-base": Size(512, 8, 2048, 6, 0.1),
+    "paper-big": Size(1024, 16, 4096, 6, 0.3),
+}
 Loss = Callable[[Any], Tensor]
 
 
@@ -58,7 +63,7 @@ class TorchTransformer(nn.Module):
 
     def forward(self, source: Tensor, target: Tensor) -> Tensor:
         padding = source == 0
-        mask = nn.Transformer.generate_square_subsequent_mask(target.shape[1], dtype=torch.bool)
+        mask = nn.Transformer.generate_square_subsequent_mask(target.shape[1], device=source.device, dtype=torch.bool)
         hidden = self.body(
             self.embed(source), self.embed(target), tgt_mask=mask, tgt_is_causal=True,
             src_key_padding_mask=padding, memory_key_padding_mask=padding,

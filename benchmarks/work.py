@@ -1,5 +1,6 @@
 """The work of the translation benchmarks: Multi30k in subwords and in batches, the same for every system."""
 
+import time
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -48,13 +49,19 @@ def flops(batch: Batch, dim: int, ffn_dim: int, depth: int, vocab_size: int) -> 
     return 6.0 * (encoder + decoder + looking + head)
 
 
-def ceiling(dtype: torch.dtype, size: int = 2048, repeats: int = 3) -> float:
+def ceiling(dtype: torch.dtype, size: int = 2048, repeats: int = 3, device: str = "cpu") -> float:
     """Operations a second of a square matrix product: the best of some."""
-    import time
-
-    a, best = torch.randn(size, size).to(dtype), 0.0
+    a, best = torch.randn(size, size, device=device).to(dtype), 0.0
+    a @ a
     for _ in range(repeats):
-        begun = time.perf_counter()
+        begun = now(device)
         a @ a
-        best = max(best, 2.0 * size**3 / (time.perf_counter() - begun))
+        best = max(best, 2.0 * size**3 / (now(device) - begun))
     return best
+
+
+def now(device: str) -> float:
+    """Seconds, when the device has done what it was given."""
+    if device == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter()

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from allyouneed.errors import UserError
 from allyouneed.training.averaging import ExponentialAverage, average_files
-from allyouneed.training.checkpoint import pack, save_tensors, unpack
+from allyouneed.training.checkpoint import save_tensors
+from allyouneed.training.packing import pack, unpack
 
 M = TypeVar("M", bound=nn.Module)
 

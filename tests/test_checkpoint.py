@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from allyouneed.errors import UserError
 from allyouneed.training import checkpoint
-from allyouneed.training.checkpoint import latest, load_tensors, pack, save, save_tensors, unpack
+from allyouneed.training.checkpoint import latest, load_tensors, save, save_tensors
+from allyouneed.training.packing import pack, unpack
 
 DTYPES = [torch.bfloat16, torch.float16, torch.float32, torch.float64, torch.uint8, torch.int64, torch.bool]
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ from tiny import ENVIRONMENT, Command, corpus, losses, sets, train_words
 from allyouneed import load
 from allyouneed.recipes import translation
 from allyouneed.recipes.folder import stored_settings
-from allyouneed.training.checkpoint import Checkpoint, load_tensors
+from allyouneed.training.checkpoint import Checkpoint
 
 STEPS, HALF = 16, 10
 WORDS = sets(
@@ -22,8 +23,8 @@ WORDS = sets(
 )  # fmt: skip
 
 
-def torchrun(*words: str) -> "subprocess.CompletedProcess[str]":
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "allyouneed"]
+def torchrun(*words: str, ranks: int = 2) -> "subprocess.CompletedProcess[str]":
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks), "-m", "allyouneed"]
     return subprocess.run(
         [sys.executable, *launch, *words], env=ENVIRONMENT, capture_output=True, text=True, timeout=300
     )
@@ -74,8 +75,8 @@ def same_losses(folder: Path, other: Path, first: int, last: int) -> None:
 
 
 def same_weights(folder: Path, other: Path, step: int) -> None:
-    for name in ("model.safetensors", "state.safetensors"):
-        ours, theirs = (load_tensors(run / "checkpoints" / f"step-{step:08d}" / name) for run in (folder, other))
+    both = [Checkpoint.at(run / "checkpoints", step) for run in (folder, other)]
+    for ours, theirs in ([c.model() for c in both], [c.state()[0] for c in both]):
         assert ours.keys() == theirs.keys()
         for key, tensor in ours.items():
             torch.testing.assert_close(
@@ -120,7 +121,7 @@ def test_their_run_folders_are_like_any_other(kind: str, request: pytest.Fixture
     code, out, _ = command("translate", folder, stdin="".join(line + "\n" for line in lines).encode())
     assert code == 0 and out.splitlines() == run.translate(lines)
     step = STEPS if kind == "ddp" else HALF
-    model = Checkpoint(step, folder / "checkpoints" / f"step-{step:08d}").model()
+    model = Checkpoint.at(folder / "checkpoints", step).model()
     assert {name: tensor.shape for name, tensor in model.items()} == {
         name: tensor.shape for name, tensor in run.model.state_dict().items()
     }
@@ -148,6 +149,58 @@ def test_a_sharded_run_goes_on_in_two(fsdp: Path, alone: Path, tmp_path: Path) -
     assert done.returncode == 0 and f"at step {HALF}" in done.stderr, done.stderr
     same_losses(folder, alone, HALF + 1, STEPS)
     same_weights(folder, alone, STEPS)
+
+
+def test_each_rank_of_a_sharded_run_writes_its_rows(fsdp: Path) -> None:
+    checkpoint = Checkpoint.at(fsdp / "checkpoints", HALF)
+    names = sorted(path.name for path in checkpoint.path.glob("*.safetensors"))
+    assert names == [f"{kind}-0000{i}-of-00002.safetensors" for kind in ("model", "state") for i in (1, 2)]
+    for tensors in (checkpoint.stored_model(), checkpoint.stored_state()[0]):
+        whole = [name for name, tensor in tensors.items() if len(tensor.pieces) == 1 and len(tensor.shape) > 1]
+        assert not whole and len(tensors) > 10
+    sizes = [path.stat().st_size for path in sorted(checkpoint.path.glob("model-*"))]
+    assert max(sizes) < 0.6 * sum(sizes)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["fsdp", "ddp"])
+def test_a_run_of_two_goes_on_in_three(kind: str, data: Path, tmp_path: Path) -> None:
+    """Six batches a step, whether two ranks read three each or three ranks two."""
+    more = sets("training.accumulate=3", "data.batch_tokens=128", "training.save_every=4")
+    words = [*train_words(data, tmp_path / "two", *WORDS), *more, *sets(f"training.parallel={kind}")]
+    done = torchrun(*words, "--max-steps", "8")
+    assert done.returncode == 0, done.stderr
+    folder = Path(shutil.copytree(tmp_path / "two", tmp_path / "three"))
+    shutil.rmtree(folder / "checkpoints" / "step-00000008")
+    config = folder / "config.yaml"
+    config.write_text(config.read_text().replace("accumulate: 3", "accumulate: 2"))
+    done = torchrun("train", "translation", "--out", str(folder), "--resume", "--max-steps", "8", ranks=3)
+    assert done.returncode == 0 and "at step 4" in done.stderr, done.stderr
+    same_losses(folder, tmp_path / "two", 5, 8)
+    same_weights(folder, tmp_path / "two", 8)
+    shards = list((folder / "checkpoints" / "step-00000008").glob("model*.safetensors"))
+    assert len(shards) == (3 if kind == "fsdp" else 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["fsdp", "ddp"])
+def test_two_nodes_that_meet_by_c10d(kind: str, data: Path, alone: Path, tmp_path: Path) -> None:
+    """Two launchers, as two machines would run them, with one rank each and the run folder in a common place."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = [*train_words(data, tmp_path / "run", *WORDS, "--max-steps", str(HALF)), *sets(f"training.parallel={kind}")]
+    meet = ["--rdzv-backend", "c10d", "--rdzv-endpoint", f"127.0.0.1:{port}", "--rdzv-id", "test"]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1", *meet]
+    nodes = [
+        subprocess.Popen([*launch, "-m", "allyouneed", *words], env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    said = [node.communicate(timeout=400)[1] for node in nodes]
+    assert [node.returncode for node in nodes] == [0, 0], said
+    assert "".join(said).count("ended after") == 1  # one rank of all speaks
+    same_losses(tmp_path / "run", alone, 1, HALF - 1)
+    same_weights(tmp_path / "run", alone, HALF)
 
 
 def test_a_refusal_by_the_first_rank_ends_both(ddp: Path, data: Path) -> None:

@@ -26,8 +26,9 @@ from allyouneed.recipes.train import train as run_training
 from allyouneed.settings import override
 from allyouneed.tasks.translation import Batch, Learning, TranslationTask, Vocabulary, rdrop_loss, smoothed_loss
 from allyouneed.training.averaging import average_files
-from allyouneed.training.checkpoint import Checkpoint, latest, unpack
+from allyouneed.training.checkpoint import Checkpoint, latest
 from allyouneed.training.engine import Engine, Position
+from allyouneed.training.packing import unpack
 from allyouneed.training.precision import autocast, has_bfloat16
 from allyouneed.training.progress import Silent
 from allyouneed.training.schedules import learning_rate

@@ -1,5 +1,6 @@
 """`allyouneed train TASK`."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -79,3 +80,79 @@ def language_model(
     """Train a model of running text: characters, bytes or subwords."""
     words = {"data.path": data, "training.seed": seed}
     _train("language-model", out, model, preset, recipe, words, set_, max_time, max_steps, resume)
+
+
+@app.command("algorithm", cls=settings_help("algorithm"))
+def algorithm(
+    out: Out,
+    problem: Annotated[
+        str | None, typer.Option("--problem", help="copy, reverse, sort, add, multiply, duplicate or scan.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help="residual_shuffle_exchange, shuffle_exchange, universal, ...")
+    ] = None,
+    preset: Preset = None,
+    recipe: Recipe = "default",
+    set_: Set = None,
+    max_time: MaxTime = None,
+    max_steps: MaxSteps = None,
+    seed: Seed = None,
+    resume: Resume = False,
+) -> None:
+    """Train a model on an algorithmic problem, and test it at lengths that it has not seen."""
+    words = {"data.problem": problem, "training.seed": seed}
+    _train("algorithm", out, model, preset, recipe, words, set_, max_time, max_steps, resume)
+
+
+@app.command("masked-lm", cls=settings_help("masked-lm"))
+def masked_lm(
+    out: Out,
+    data: Annotated[
+        list[Path] | None, typer.Option("--data", help="Text files, tables or folders; may be repeated.")
+    ] = None,
+    model: Annotated[str | None, typer.Option("--model", help="bert or albert.")] = None,
+    preset: Annotated[str | None, typer.Option("--preset", help="tiny, mini, small, base, large, ...")] = None,
+    recipe: Recipe = "default",
+    set_: Set = None,
+    max_time: MaxTime = None,
+    max_steps: MaxSteps = None,
+    seed: Seed = None,
+    resume: Resume = False,
+) -> None:
+    """Pre-train an encoder on raw text: hidden words, and whether two texts belong together."""
+    paths = f"[{', '.join(json.dumps(str(path)) for path in data)}]" if data else None
+    words = {"data.path": paths, "training.seed": seed}
+    _train("masked-lm", out, model, preset, recipe, words, set_, max_time, max_steps, resume)
+
+
+@app.command("text-classification", cls=settings_help("text-classification"))
+def text_classification(
+    out: Out,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="A TSV, CSV or JSONL table, or a folder of train, val, test.")
+    ] = None,
+    start: Annotated[
+        Path | None, typer.Option("--from", help="A pre-trained run to begin from; without it from scratch.")
+    ] = None,
+    text: Annotated[str | None, typer.Option("--text", help="The text's column.")] = None,
+    pair: Annotated[str | None, typer.Option("--pair", help="The second text's column.")] = None,
+    label: Annotated[str | None, typer.Option("--label", help="The label's column.")] = None,
+    model: Annotated[str | None, typer.Option("--model", help="bert or albert.")] = None,
+    preset: Annotated[str | None, typer.Option("--preset", help="tiny, mini, small, base, large, ...")] = None,
+    recipe: Recipe = "default",
+    set_: Set = None,
+    max_time: MaxTime = None,
+    max_steps: MaxSteps = None,
+    seed: Seed = None,
+    resume: Resume = False,
+) -> None:
+    """Train a classifier of texts or of pairs of texts, from a pre-trained run or from scratch."""
+    words: dict[str, Any] = {
+        "data.path": data,
+        "data.start": start,
+        "data.text": text,
+        "data.pair": pair,
+        "data.label": label,
+    }
+    words["training.seed"] = seed
+    _train("text-classification", out, model, preset, recipe, words, set_, max_time, max_steps, resume)

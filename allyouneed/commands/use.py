@@ -110,6 +110,37 @@ def generate(
     print("\n--------\n".join(texts))
 
 
+def fill_mask(
+    run: Run,
+    text: Annotated[str, typer.Argument(help="A text with [MASK] where a word is to be guessed.")],
+    top_k: Annotated[int, typer.Option("--top-k", min=1, help="So many guesses for each.")] = 5,
+    as_json: Json = False,
+) -> None:
+    """Guess the hidden words of a text with a pre-trained encoder."""
+    from allyouneed.recipes.masked_lm import MaskedLMRun
+
+    found = MaskedLMRun(run).fill_mask(text, top_k)
+    if as_json:
+        print(json.dumps([dict(guesses) for guesses in found], ensure_ascii=False))
+        return
+    for number, guesses in enumerate(found, 1):
+        print("\n".join(f"{number}  {share:7.2%}  {piece}" for piece, share in guesses))
+
+
+def predict(
+    run: Run,
+    inputs: Annotated[
+        list[str] | None, typer.Argument(help="Files of text, a text a line; - is standard input.")
+    ] = None,
+    top_k: Annotated[int, typer.Option("--top-k", min=1, help="So many labels for each.")] = 1,
+    as_json: Json = False,
+) -> None:
+    """Label texts, a line each (a tab between the two of a pair), with probabilities."""
+    from allyouneed.recipes.predict import predict_lines
+
+    print("\n".join(predict_lines(run, inputs or [], top_k, as_json)))
+
+
 def export_(
     run: Run,
     to: Annotated[str, typer.Option("--to", help="Whose model to write: ctranslate2, onnx or huggingface.")],

@@ -23,6 +23,10 @@ class TokenStore(NamedTuple):
     def lengths(self) -> np.ndarray:
         return np.diff(self.offsets)
 
+    def lengths_of(self, rows: np.ndarray) -> np.ndarray:
+        """The lengths of some sequences; of a store on disk no more than these is read."""
+        return self.offsets[rows + 1] - self.offsets[rows]
+
     def __len__(self) -> int:  # type: ignore[override]
         return len(self.offsets) - 1
 
@@ -30,7 +34,7 @@ class TokenStore(NamedTuple):
         self, rows: np.ndarray, before: Sequence[int] = (), after: Sequence[int] = (), pad: int = 0
     ) -> np.ndarray:
         """The sequences of `rows` as an int64 matrix, right-padded, with tokens put before and after each."""
-        lengths = self.offsets[rows + 1] - self.offsets[rows]
+        lengths = self.lengths_of(rows)
         width = int(lengths.max(initial=0)) + len(before) + len(after)
         out = np.full((len(rows), width), pad, dtype=np.int64)
         out[:, : len(before)] = before

@@ -65,24 +65,28 @@ def zip_member(path: Path, archive: zipfile.ZipFile) -> str:
     return names[0]
 
 
-def check_text(path: Path, data: bytes) -> None:
-    """Raises UserError for content that is no text at all: UTF-16, or NUL bytes."""
-    if data.startswith(UTF16_BOMS):
+def check_text(path: Path, data: bytes, before: int = 0) -> None:
+    """Raises UserError for content that is no text at all: UTF-16, or NUL bytes. `before` lines were read already."""
+    if before == 0 and data.startswith(UTF16_BOMS):
         raise UserError(f"{path} is encoded in UTF-16: convert it to UTF-8 (iconv -f UTF-16 -t UTF-8).")
     at = data.find(b"\0")
     if at >= 0:
-        line = data.count(b"\n", 0, at) + 1
+        line = before + data.count(b"\n", 0, at) + 1
         raise UserError(f"{path} is a binary file (NUL byte in line {line}), where UTF-8 text is expected.")
 
 
 def read_text(path: Path) -> str:
     """The whole file as text, line ends as they are. UserError names file and line of the first fault."""
-    data = read_bytes(path)
-    check_text(path, data)
+    return decode_text(path, read_bytes(path))
+
+
+def decode_text(path: Path, data: bytes, before: int = 0) -> str:
+    """The content of a file, or the part of it behind `before` lines, as text; UserError as for the whole file."""
+    check_text(path, data, before)
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as fault:
-        line = data.count(b"\n", 0, fault.start) + 1
+        line = before + data.count(b"\n", 0, fault.start) + 1
         byte = f"byte 0x{data[fault.start]:02x}"
         raise UserError(f"{path}, line {line}: invalid UTF-8 ({byte}): convert the file to UTF-8.") from fault
 

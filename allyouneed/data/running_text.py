@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from allyouneed.data.files import plain_name, read_text
+from allyouneed.data.splits import split_named
 from allyouneed.errors import UserError
 
 SUFFIXES = (".txt", ".md", ".text", ".tokens", ".raw", ".xml", ".py")
-SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val", "test": "test"}
 
 
 class RunningText(NamedTuple):
@@ -40,7 +40,7 @@ def _folder(path: Path, held_out: float) -> RunningText:
         raise UserError(f"{path} holds no text file ({', '.join(SUFFIXES)}, plain or .gz)")
     named: dict[str, list[str]] = {"train": [], "val": [], "test": []}
     for file in files:
-        split = _split_of(file)
+        split = split_named(plain_name(file))
         if split:
             named[split].append(_whole(file))
     if not named["train"]:
@@ -53,12 +53,6 @@ def _folder(path: Path, held_out: float) -> RunningText:
 
 def _is_text(file: Path) -> bool:
     return Path(plain_name(file)).suffix.lower() in SUFFIXES and not file.name.startswith(".")
-
-
-def _split_of(file: Path) -> str | None:
-    """`wiki.train.tokens`, `train.txt` and `train-00.txt` are train."""
-    words = plain_name(file).lower().replace("-", ".").replace("_", ".").split(".")
-    return next((SPLITS[word] for word in words if word in SPLITS), None)
 
 
 def _whole(path: Path) -> str:

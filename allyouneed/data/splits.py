@@ -1,12 +1,21 @@
 """Automatic splits: which sentence pairs are held out, by a seed; none of them is seen in training."""
 
 import hashlib
+import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 SHARE = 20  # a held-out split takes one pair in twenty ...
 LIMIT = 1000  # ... up to about this many: enough to know BLEU within about 1.5 points
+
+NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val", "test": "test"}
+
+
+def split_named(name: str) -> str | None:
+    """train, val or test, where a file's name says it: `train.tsv`, `wiki.valid.tokens`, `dev_in_domain.csv`."""
+    words = re.split(r"[-_.]", name.lower())
+    return next((NAMES[word] for word in words if word in NAMES), None)
 
 
 def sentence_key(sentence: str) -> str:

@@ -70,7 +70,7 @@ def parse_columns(path: Path, text: str, source: str | None, target: str | None)
     if kind == "jsonl":
         _parse_jsonl(path, text, source, target, table)
     else:
-        rows = _tsv_rows(text) if kind == "tsv" else _csv_rows(path, text)
+        rows = tsv_rows(text) if kind == "tsv" else csv_rows(path, text)
         _parse_rows(path, rows, source, target, table)
     if not table.lines:
         raise UserError(f"{path} has no lines to read sentences from.")
@@ -120,14 +120,15 @@ def _quoted(names: list[str]) -> str:
     return ", ".join(repr(name) for name in shown) + (", ..." if len(names) > 12 else "")
 
 
-def _tsv_rows(text: str) -> Iterator[Row]:
+def tsv_rows(text: str) -> Iterator[Row]:
     """TSV has no quoting here: a quotation mark is a character of the sentence."""
     for number, line in enumerate(split_lines(text), 1):
         if line.strip():
             yield Row(number, line.split("\t"))
 
 
-def _csv_rows(path: Path, text: str) -> Iterator[Row]:
+def csv_rows(path: Path, text: str) -> Iterator[Row]:
+    """Rows of comma-separated (or semicolon-separated) text; a quoted field may hold line ends."""
     first = text.split("\n", 1)[0]
     # Spreadsheets write semicolons in countries where the comma stands inside numbers.
     delimiter = ";" if ";" in first and "," not in first else ","
@@ -145,13 +146,14 @@ def _csv_rows(path: Path, text: str) -> Iterator[Row]:
 def _parse_jsonl(path: Path, text: str, source: str | None, target: str | None, table: Table) -> None:
     for number, line in enumerate(split_lines(text), 1):
         if line.strip():
-            record = _record(path, number, line)
+            record = json_record(path, number, line)
             table.source.append(one_line(_json_field(path, number, record, source)))
             table.target.append(one_line(_json_field(path, number, record, target)))
             table.lines.append(number)
 
 
-def _record(path: Path, number: int, line: str) -> dict[str, Any]:
+def json_record(path: Path, number: int, line: str) -> dict[str, Any]:
+    """The object on a line; UserError where there is none."""
     try:
         record = json.loads(line)
     except (ValueError, RecursionError) as fault:

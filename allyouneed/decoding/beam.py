@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from allyouneed.data.subwords import EOS
-from allyouneed.decoding.candidates import Candidates, ordered_top, top_candidates
+from allyouneed.decoding.candidates import Candidates, log_probabilities, ordered_top, top_candidates
 from allyouneed.decoding.greedy import prefers_eos
 from allyouneed.decoding.hypotheses import Hypothesis, Outcome, Stepping, collect
 from allyouneed.decoding.limits import Lengths, Limits, Prefixes, Rules, rules_for
@@ -69,10 +69,15 @@ def beam(
     if len(source) == 0:
         return []
 
-    def advance(state: Beam, log_probs: Tensor, position: int) -> tuple[Beam, Tensor | None]:
-        return _advance(state, log_probs, position, size, penalty, n_best)
+    rules = rules_for(Limits(max_lengths, min_length, prefix), source)
+    first_limit = int(rules.max_length.min())
 
-    start = _start(rules_for(Limits(max_lengths, min_length, prefix), source), size)
+    def advance(state: Beam, logits: Tensor, position: int) -> tuple[Beam, Tensor | None]:
+        log_probs = log_probabilities(logits)
+        closing = prefers_eos(log_probs) if position >= first_limit else None
+        return _advance(state, log_probs, closing, position, size, penalty, n_best)
+
+    start = _start(rules, size)
     return collect((_outcome(part, n_best) for part in run(model, source, start, advance)), len(source))
 
 
@@ -87,13 +92,13 @@ def _start(rules: Rules, size: int) -> Beam:
 
 
 def _advance(
-    state: Beam, log_probs: Tensor, position: int, size: int, penalty: Penalty, n_best: int
+    state: Beam, log_probs: Tensor, closing: Tensor | None, position: int, size: int, penalty: Penalty, n_best: int
 ) -> tuple[Beam, Tensor]:
     rules = state.rules
     forced, may_end = rules.forced(position), rules.may_end(position)
     best = top_candidates(log_probs, state.log_prob, forced, may_end, 2 * size)  # each b 2*size
     first = Candidates(*(field[:, :size] for field in best))
-    pool = _merge(state.pool, _finished(state, log_probs, first, position, penalty))
+    pool = _merge(state.pool, _finished(state, closing, first, position, penalty))
     # A live row ends in eos at most once, so that at least `size` of the candidates go on.
     going = (best.tokens == EOS).byte().argsort(dim=1, stable=True)[:, :size]
     log_prob, slots, tokens = (field.gather(1, going) for field in best)  # each b size
@@ -106,11 +111,16 @@ def _advance(
     return Beam(live, log_prob, pool, done, rules, state.origin), slots
 
 
-def _finished(state: Beam, log_probs: Tensor, best: Candidates, position: int, penalty: Penalty) -> Pool:
-    """The candidates as finished hypotheses; -inf where one does not end or its sentence is done already."""
+def _finished(state: Beam, closing: Tensor | None, best: Candidates, position: int, penalty: Penalty) -> Pool:
+    """The candidates as finished hypotheses; -inf where one does not end or its sentence is done already.
+
+    `closing` (b k) says which live hypotheses would end by themselves; None where no sentence is at its limit yet.
+    """
     ending = (best.tokens == EOS) & ~state.done[:, None]  # b size
     log_prob = best.values.masked_fill(~ending, NEVER)
-    own_choice = prefers_eos(log_probs).gather(1, best.slots) | (state.rules.max_length > position)[:, None]
+    own_choice = torch.ones_like(ending)
+    if closing is not None:
+        own_choice = closing.gather(1, best.slots) | (state.rules.max_length > position)[:, None]
     length = torch.full_like(best.tokens, position)
     score = log_prob / divisors(penalty, length)
     return Pool(_gather(state.tokens, best.slots), length, score, log_prob, own_choice)

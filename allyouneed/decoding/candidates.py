@@ -24,6 +24,22 @@ class Candidates(NamedTuple):
     tokens: Tensor  # b c
 
 
+TOGETHER = 2**19
+"""Numbers that go through the softmax at a time on a CPU: they are still in its cache for the second look."""
+
+
+def log_probabilities(logits: Tensor) -> Tensor:  # ... v -> ... v
+    """`log_softmax` in float32."""
+    rows = logits.flatten(0, -2)
+    together = max(1, TOGETHER // logits.shape[-1])
+    if logits.device.type != "cpu" or len(rows) <= together or logits.dtype != torch.float32:
+        return F.log_softmax(logits, dim=-1, dtype=torch.float32)
+    out = torch.empty_like(rows)
+    for part, place in zip(rows.split(together), out.split(together), strict=True):
+        torch._log_softmax(part, -1, False, out=place)
+    return out.view(logits.shape)
+
+
 def ordered_top(values: Tensor, index: Tensor, count: int) -> Tensor:  # b c, b c -> b count
     """Places of the `count` largest float32 `values`; of equal ones the smaller `index` (below 2**31) first."""
     bits = (values + 0.0).view(torch.int32)  # + 0.0 turns -0.0 into 0.0, which is equal but has other bits

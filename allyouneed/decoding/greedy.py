@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from allyouneed.data.subwords import EOS, PAD
-from allyouneed.decoding.candidates import top_candidates
+from allyouneed.decoding.candidates import log_probabilities, top_candidates
 from allyouneed.decoding.hypotheses import Hypothesis, Outcome, Stepping, collect
 from allyouneed.decoding.limits import Lengths, Limits, Prefixes, Rules, rules_for
 from allyouneed.decoding.penalties import PAPER, Penalty, divisors
@@ -40,31 +40,40 @@ def prefers_eos(log_probs: Tensor) -> Tensor:  # b k v -> b k
 
 
 def follow(
-    model: Stepping, source: Tensor, choose: Choose, k: int, keys: Tensor, penalty: Penalty, limits: Limits
-) -> list[list[Hypothesis]]:
-    """`k` paths for each sentence of `source` (b m), each continued by the token that `choose` names."""
+    model: Stepping, source: Tensor, choose: Choose, k: int, keys: Tensor, penalty: Penalty, limits: Limits,
+    weigh: Callable[[Tensor], Tensor] = log_probabilities,
+) -> list[list[Hypothesis]]:  # fmt: skip
+    """`k` paths for each sentence of `source` (b m), each continued by the token that `choose` names.
 
-    def advance(paths: Paths, log_probs: Tensor, position: int) -> tuple[Paths, Tensor | None]:
-        repeats = k // log_probs.shape[1]  # k at position 0, where all paths of a sentence are still one row
-        log_probs = log_probs.expand(-1, k, -1) if repeats > 1 else log_probs
-        paths = _extend(paths, log_probs, choose(paths, log_probs, position), position)
-        return paths, torch.zeros_like(paths.length) if repeats > 1 else None
-
+    `weigh` makes what `choose` sees, and what a path sums up, of the logits.
+    """
     b = len(source)
     if b == 0:
         return []
+    rules = rules_for(limits, source)
+    first_limit = int(rules.max_length.min())
+
+    def advance(paths: Paths, logits: Tensor, position: int) -> tuple[Paths, Tensor | None]:
+        weights = weigh(logits)
+        repeats = k // weights.shape[1]  # k at position 0, where all paths of a sentence are still one row
+        weights = weights.expand(-1, k, -1) if repeats > 1 else weights
+        closing = prefers_eos(weights) if position >= first_limit else None
+        paths = _extend(paths, weights, closing, choose(paths, weights, position), position)
+        return paths, torch.zeros_like(paths.length) if repeats > 1 else None
+
     zeros = torch.zeros(b, k, dtype=torch.long, device=source.device)
     nothing, no = zeros.new_zeros(b, k, 0), zeros > 0
     origin = torch.arange(b, device=source.device)
-    start = Paths(nothing, zeros.float(), zeros, no, no, rules_for(limits, source), keys, origin)
+    start = Paths(nothing, zeros.float(), zeros, no, no, rules, keys, origin)
     return collect((_outcome(part, penalty) for part in run(model, source, start, advance)), b)
 
 
-def _extend(paths: Paths, log_probs: Tensor, chosen: Tensor, position: int) -> Paths:
+def _extend(paths: Paths, log_probs: Tensor, closing: Tensor | None, chosen: Tensor, position: int) -> Paths:
+    """The paths with `chosen` (b k); `closing` says which would end by themselves, None where none is at its limit."""
     gain = log_probs.gather(-1, chosen[..., None])[..., 0]  # b k
     ends = (chosen == EOS) & ~paths.ended
     open_end = (paths.rules.max_length > position)[:, None]
-    own_choice = prefers_eos(log_probs) | open_end
+    own_choice = open_end if closing is None else closing | open_end
     ended = paths.ended | ends | ~open_end  # at the limit even where logits that are no numbers hide the eos
     return paths._replace(
         tokens=torch.cat([paths.tokens, chosen.masked_fill(paths.ended, PAD)[..., None]], dim=-1),
@@ -93,12 +102,16 @@ def greedy(
     max_lengths: Lengths = None,
     min_length: int = 0,
     prefix: Prefixes = None,
+    scored: bool = True,
 ) -> list[Hypothesis]:
     """The most probable next token, again and again; of equal ones the lowest id. `source` is b m.
 
-    The penalty changes the reported score only. Put the model into eval mode first: dropout is not switched
+    The penalty changes the reported score only. Where nobody asks for scores, `scored=False` saves the softmax: they are
+    0 then, and the choice is that of the logits. Put the model into eval mode first: dropout is not switched
     off here. Raises UserError for limits that contradict one another.
     """
     limits = Limits(max_lengths, min_length, prefix)
     keys = torch.zeros(len(source), dtype=torch.long, device=source.device)
-    return [paths[0] for paths in follow(model, source, _most_probable, 1, keys, penalty, limits)]
+    weigh = log_probabilities if scored else Tensor.float
+    found = [paths[0] for paths in follow(model, source, _most_probable, 1, keys, penalty, limits, weigh)]
+    return found if scored else [path._replace(score=0.0, log_prob=0.0) for path in found]

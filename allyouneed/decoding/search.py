@@ -5,7 +5,6 @@ from itertools import count
 from typing import Protocol, TypeVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from allyouneed.data.subwords import BOS
@@ -30,11 +29,11 @@ Advance = Callable[[S, Tensor, int], tuple[S, Tensor | None]]
 def run(model: Stepping, source: Tensor, state: S, advance: Advance[S], leave_at: float = 0.25) -> list[S]:
     """Searches until every sentence of `source` (b m) is done; returns the states of all, in parts.
 
-    `advance(state, log_probs, position)` reads `log_probs` (b k v, float32; k is 1 at position 0) and gives
-    the next state and, for each of its rows, the slot (b k') that it continues, or None where each row
-    continues itself. It must leave the result of a sentence that is done as it is: sentences leave only when
-    `leave_at` of the batch is done, because taking rows out of a cache costs about what it saves for one or
-    two, and no result may depend on when they leave.
+    `advance(state, logits, position)` reads `logits` (b k v; k is 1 at position 0) and gives the next state and,
+    for each of its rows, the slot (b k') that it continues, or None where each row continues itself. It must
+    leave the result of a sentence that is done as it is: sentences leave only when `leave_at` of the batch is
+    done, because taking rows out of a cache costs about what it saves for one or two, and no result may depend
+    on when they leave.
     """
     cache = model.init_cache(source)
     ids = torch.full((len(source),), BOS, dtype=torch.long, device=source.device)
@@ -42,12 +41,12 @@ def run(model: Stepping, source: Tensor, state: S, advance: Advance[S], leave_at
     for position in count():
         logits, cache = model.step(ids, cache)  # r v
         batch = len(state.done)
-        log_probs = F.log_softmax(logits, dim=-1, dtype=torch.float32).unflatten(0, (batch, -1))  # b k v
-        state, slots = advance(state, log_probs, position)
+        logits = logits.unflatten(0, (batch, -1))  # b k v
+        state, slots = advance(state, logits, position)
         going = batch - int(state.done.sum())  # the only wait for the device in a step
         if going == 0:
             break
-        rows = _rows(slots, batch, log_probs.shape[1], source.device)
+        rows = _rows(slots, batch, logits.shape[1], source.device)
         if batch - going >= leave_at * batch:
             order = state.done.byte().argsort(stable=True)
             parts.append(select(state, order[going:]))

@@ -20,6 +20,10 @@ class DecodingSettings(Settings):
         "gnmt",
         description="Formula: gnmt ((5+n)/6)^alpha, average n^alpha, none 1; a score is log-probability / penalty.",
     )
+    precision: Literal["auto", "float32", "bfloat16", "int8"] = Field(
+        "auto",
+        description="Arithmetic of the search on a CPU; auto is the fastest that the processor has, float32 the exact one.",
+    )
     max_extra: int = Field(
         50, ge=1, description="A translation may be this many pieces longer than its source (paper: 50)."
     )

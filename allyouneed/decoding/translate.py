@@ -12,6 +12,7 @@ from allyouneed.decoding.beam import beam
 from allyouneed.decoding.greedy import greedy
 from allyouneed.decoding.hypotheses import Hypothesis
 from allyouneed.decoding.penalties import length_penalty
+from allyouneed.decoding.precision import prepared
 from allyouneed.decoding.scoring import score
 from allyouneed.decoding.settings import DecodingSettings
 
@@ -32,13 +33,14 @@ class Translator:
 
     def __init__(self, model: Any, source: Subwords, target: Subwords):
         self.model, self.source, self.target = model, source, target
+        self.twins: dict[str, Any] = {}  # by precision: the model prepared for decoding, made when first asked for
         self.cut: list[int] = []  # numbers, from 1, of the lines that were longer than `max_source`
 
     def translate(
         self, lines: Sequence[str], settings: DecodingSettings | None = None, progress: Progress | None = None
     ) -> list[str]:
         """The best translation of each line; empty lines stay empty."""
-        found = self.n_best(lines, settings or DecodingSettings(), 1, progress)
+        found = self._found(lines, settings or DecodingSettings(), 1, progress, None, scored=False)
         return [translations[0].text if translations else "" for translations in found]
 
     def n_best(
@@ -50,6 +52,12 @@ class Translator:
         prefixes: Sequence[str] | None = None,
     ) -> list[list[Translation]]:
         """The `n` best translations of each line, best first; of an empty line none. `prefixes` begin the outputs."""
+        return self._found(lines, settings, n, progress, prefixes, scored=True)
+
+    def _found(
+        self, lines: Sequence[str], settings: DecodingSettings, n: int, progress: Progress | None,
+        prefixes: Sequence[str] | None, scored: bool,
+    ) -> list[list[Translation]]:  # fmt: skip
         store = self._encode(lines, settings.max_source)
         forced = self.target.encode(list(prefixes)) if prefixes else None
         out: list[list[Translation]] = [[] for _ in lines]
@@ -58,7 +66,7 @@ class Translator:
         for rows in _batches(store.lengths, settings.batch_tokens):
             source = torch.from_numpy(store.padded(rows, after=[EOS])).to(_device(self.model))
             given = [forced[row] for row in rows] if forced else None
-            found = self._search(source, settings, n, given)
+            found = self._search(source, settings, n, given, scored)
             for row, hypotheses in zip(rows, found, strict=True):
                 texts = self.target.decode([hypothesis.ids for hypothesis in hypotheses])
                 out[row] = [
@@ -70,15 +78,22 @@ class Translator:
         return out
 
     def _search(
-        self, source: torch.Tensor, settings: DecodingSettings, n: int, prefix: list[list[int]] | None
+        self, source: torch.Tensor, settings: DecodingSettings, n: int, prefix: list[list[int]] | None, scored: bool
     ) -> list[list[Hypothesis]]:
+        model = self.ready(settings.precision)
         longest = (source != 0).sum(1) - 1 + settings.max_extra
         penalty = length_penalty(settings.penalty, settings.length_penalty)
         size = max(settings.beam, n)
         if size == 1:
-            found = greedy(self.model, source, penalty, longest, prefix=prefix)
+            found = greedy(model, source, penalty, longest, prefix=prefix, scored=scored)
             return [[hypothesis] for hypothesis in found]
-        return beam(self.model, source, size, penalty, n, longest, prefix=prefix)
+        return beam(model, source, size, penalty, n, longest, prefix=prefix)
+
+    def ready(self, precision: str) -> Any:
+        """The model prepared for decoding; its weights are those of the first call."""
+        if precision not in self.twins:
+            self.twins[precision] = prepared(self.model, precision)
+        return self.twins[precision]
 
     def score(self, sources: Sequence[str], references: Sequence[str], batch_tokens: int = 4096) -> list[float]:
         """The log-probability (natural, of all pieces and the end) of each given reference."""

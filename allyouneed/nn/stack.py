@@ -11,6 +11,18 @@ from torch import Tensor, nn
 from allyouneed.nn.layer import Context, Layer
 
 
+def sandwich(n: int, k: int, attention: str = "s", feed: str = "f") -> str:
+    """The order s^k (sf)^(n-k) f^k (Press et al. 2020): attention gathers below, feed-forward above.
+
+    k = 0 is the usual interleaved order. Every k has n sublayers of each kind, so the same parameters and the same work.
+    The paper goes up to k = n - 1; at k = n nothing is interleaved any more. In a decoder `attention` is "sc": the two
+    kinds of attention move together.
+    """
+    if not 0 <= k <= n:
+        raise ValueError(f"sandwich({n}, {k}) is not possible: k sublayers go to each end, and k is from 0 to n = {n}.")
+    return attention * k + (attention + feed) * (n - k) + feed * k
+
+
 class Stack(Layer):
     """Layers by letter: `Stack("sfsf", s=make_attention, f=make_feedforward)`.
 

@@ -2,6 +2,7 @@
 
 from typing import Literal, NamedTuple
 
+import torch
 from pydantic import Field, model_validator
 from torch import nn
 
@@ -43,12 +44,17 @@ class Ends(NamedTuple):
     head: VocabularyHead
 
 
-def ends(c: TranslatorConfig) -> Ends:
-    """Inputs of both sides and the softmax, with the tables shared as `tie` says."""
+def ends(c: TranslatorConfig, out_dim: int | None = None) -> Ends:
+    """Inputs of both sides and the softmax, with the tables shared as `tie` says.
+
+    A softmax that reads another width than `dim`, `out_dim`, has a table of its own, whatever `tie` says.
+    """
     scale = None if c.scale_embedding else 1.0
     target = TokenEmbedding(c.vocab_size, c.dim, scale)
     source = target if c.tie == "all" else TokenEmbedding(c.source_vocab_size or c.vocab_size, c.dim, scale)
     softmax = target.table.weight if c.tie != "none" else nn.Parameter(target.table.weight.detach().clone())
+    if out_dim is not None and out_dim != c.dim:
+        softmax = nn.Parameter(torch.randn(c.vocab_size, out_dim) * out_dim**-0.5)
     return Ends(
         TextInput(source, positions(c), c.dropout),
         TextInput(target, positions(c), c.dropout),

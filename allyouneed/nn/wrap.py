@@ -32,6 +32,24 @@ class TokenBatchNorm(nn.BatchNorm1d):
         return super().forward(x.transpose(1, 2)).transpose(1, 2)
 
 
+class Dropped(Layer):
+    """dropout(layer(x)), without a residual connection: all that recurrent translators put around a layer."""
+
+    def __init__(self, layer: Layer, dropout: float):
+        super().__init__()
+        self.layer = layer
+        self.dropout = Dropout(dropout)
+
+    def forward(self, x: Tensor, context: Context) -> Tensor:
+        return self.dropout(self.layer(x, context))
+
+    def init_cache(self, x: Tensor, context: Context) -> Any:
+        return self.layer.init_cache(x, context)
+
+    def step(self, x: Tensor, cache: Any, context: Context) -> tuple[Tensor, Any]:
+        return self.layer.step(x, cache, context)
+
+
 class Wrapped(Layer):
     """A layer inside a residual connection; the subclasses differ in the walk alone."""
 

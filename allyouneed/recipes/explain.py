@@ -48,6 +48,7 @@ def model_rows() -> list[dict[str, Any]]:
             "url": system.url,
             "adds": system.adds,
             "task": system.task,
+            "tasks": list(system.builds),
             "orders": list(system.orders(next(iter(system.presets.values())))),
             "parameters": {preset: parameter_count(name, config) for preset, config in system.presets.items()},
             "parity": system.parity,
@@ -57,9 +58,9 @@ def model_rows() -> list[dict[str, Any]]:
 
 
 def print_models() -> None:
-    table = Table("model", "paper", "order (encoder / decoder)", "parameters", "task", "equal to (1e-5)")
+    table = Table("model", "paper", "order", "parameters", "trained for", "equal to (1e-5)")
     table.columns[0].no_wrap = table.columns[3].no_wrap = True
     for row in model_rows():
         sizes = "\n".join(f"{preset} {count / 1e6:,.1f} M" for preset, count in row["parameters"].items())
-        table.add_row(row["name"], row["paper"], "\n".join(row["orders"]), sizes, row["task"], row["parity"])
+        table.add_row(row["name"], row["paper"], "\n".join(row["orders"]), sizes, "\n".join(row["tasks"]), row["parity"])
     Console().print(table)

@@ -71,6 +71,8 @@ class Job(NamedTuple):
     """(run folder, data or none, split, options of its own) -> scores."""
     complete: Callable[[Any, str], Any] = lambda settings, recipe: settings
     """(settings, recipe) -> settings of a new run with data that a recipe fetches."""
+    begin: Callable[[nn.Module, Any], list[str]] = lambda model, settings: []
+    """(fresh model, settings) -> weights from elsewhere copied in; what to say of it."""
 
 
 def system_named(kind: Kind, system: str) -> System:

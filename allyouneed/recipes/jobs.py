@@ -1,7 +1,7 @@
 """All kinds of training, by the names that follow `allyouneed train`."""
 
 from allyouneed.errors import UserError
-from allyouneed.recipes import language_model, translation
+from allyouneed.recipes import algorithm, language_model, masked_lm, text_classification, translation
 from allyouneed.recipes.conclude import conclude
 from allyouneed.recipes.job import Job
 from allyouneed.recipes.translation_run import TranslationRun
@@ -18,6 +18,16 @@ JOBS = {
         language_model.LanguageModelRun,
         language_model.evaluate,
     ),
+    "masked-lm": Job(masked_lm.KIND, masked_lm.prepare, masked_lm.conclude, masked_lm.MaskedLMRun, masked_lm.evaluate),
+    "text-classification": Job(
+        text_classification.KIND,
+        text_classification.prepare,
+        text_classification.conclude,
+        text_classification.TextClassificationRun,
+        text_classification.evaluate,
+        begin=text_classification.begin,
+    ),
+    "algorithm": Job(algorithm.KIND, algorithm.prepare, algorithm.conclude, algorithm.AlgorithmRun, algorithm.evaluate),
 }
 
 

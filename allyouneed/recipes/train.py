@@ -111,6 +111,9 @@ def _run(job: Job, prepared: Prepared, out: Path, checkpoint: Checkpoint | None,
     settings = prepared.settings
     torch.manual_seed(settings.training.seed)
     model = build(job.kind, settings)
+    if checkpoint is None:
+        for note in job.begin(model, settings):
+            reporter.say(note)
     count = sum(parameter.numel() for parameter in model.parameters())
     reporter.say(f"{settings.system}: {count:,} parameters; {out}/metrics.jsonl holds all figures")
     engine = Engine(model, prepared.task, settings.training, out, reporter, settings.model.dim)

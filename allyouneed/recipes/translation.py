@@ -15,6 +15,7 @@ from allyouneed.decoding.settings import DecodingSettings
 from allyouneed.errors import UserError
 from allyouneed.recipes import folder as run_folder
 from allyouneed.recipes.job import Kind, Prepared
+from allyouneed.recipes.translation_disk import DiskText, waits_on_disk
 from allyouneed.settings import override
 from allyouneed.tasks.translation import Learning, TranslationTask, Vocabulary, too_long, without
 
@@ -138,46 +139,65 @@ def fingerprint(corpus: Corpus) -> str:
     return digest.hexdigest()
 
 
+class MemoryText:
+    """The text of a run, all of it in memory."""
+
+    def __init__(self, data: ParallelSettings):
+        self.corpus = read_data(data)
+
+    def vocabulary(self, data: ParallelSettings) -> Vocabulary:
+        return train_vocabulary(self.corpus, data)
+
+    def facts(self, vocabulary: Vocabulary) -> dict[str, Any]:
+        corpus = self.corpus
+        return {
+            "train": len(corpus.train.source), "val": len(corpus.val.source), "sha256": fingerprint(corpus),
+            "source": corpus.source_language, "target": corpus.target_language,
+        }  # fmt: skip
+
+    def task(
+        self, settings: Any, vocabulary: Vocabulary, learning: Learning, longest: int
+    ) -> tuple[TranslationTask, list[str]]:
+        """The task, and what a person should know of its pairs."""
+        train, val = ParallelText(*(side[: settings.data.max_sentences] for side in self.corpus.train)), self.corpus.val
+        gone = too_long(train, vocabulary, longest)
+        notes = [f"{len(train.source):,} training pairs, {len(val.source):,} for validation, "
+                 f"{len(vocabulary.target):,} subwords"]  # fmt: skip
+        if len(gone):
+            lines = ", ".join([*(str(row + 1) for row in gone[:5]), *(["..."] if len(gone) > 5 else [])])
+            notes.append(
+                f"{len(gone):,} pairs are empty or longer than {longest} pieces and are left out: lines {lines}"
+            )
+            train = without(train, gone)
+        if not train.source:
+            raise UserError(f"no training pair is left: all are empty or longer than data.max_length={longest} pieces")
+        if not val.source:
+            raise UserError("the validation set is empty; give val files with at least one pair")
+        task = TranslationTask(train, val, vocabulary, learning, settings.decoding)
+        batches = task.plan(0)
+        waste = padding_waste(batches, task.lengths(0))
+        notes.append(f"{len(batches):,} batches an epoch, {waste:.1%} of their cells are padding")
+        return task, notes
+
+
 def prepare(settings: Any, folder: Path, resuming: bool) -> Prepared:
     """Reads the data and makes (or, on resuming, reads) the subwords; the run folder is whole but for weights after it."""
-    corpus = read_data(settings.data)
-    facts = {"train": len(corpus.train.source), "val": len(corpus.val.source), "sha256": fingerprint(corpus)}
-    languages = {"source": corpus.source_language, "target": corpus.target_language}
+    on_disk = waits_on_disk(settings.data)
+    settings = override(settings, [f"data.store={'disk' if on_disk else 'memory'}"])
+    text = DiskText(settings.data, folder) if on_disk else MemoryText(settings.data)
+    vocabulary = run_folder.load_vocabulary(folder) if resuming else text.vocabulary(settings.data)
+    facts = text.facts(vocabulary)
     if resuming:
-        vocabulary = run_folder.load_vocabulary(folder)
         run_folder.check_same_data(folder, facts, "training pairs")
-    else:
-        vocabulary = train_vocabulary(corpus, settings.data)
     settings = fitted(settings, vocabulary)
-    task, notes = _task(settings, corpus, vocabulary)
-    if not resuming:
-        run_folder.save_vocabulary(vocabulary, folder)
-        run_folder.write_text(folder / "data.json", json.dumps({**facts, **languages}, indent=1))
-        run_folder.save_settings(settings, folder)
-    return Prepared(settings, task, notes)
-
-
-def _task(settings: Any, corpus: Corpus, vocabulary: Vocabulary) -> tuple[TranslationTask, list[str]]:
-    data, training, train = settings.data, settings.training, corpus.train
-    train = ParallelText(*(side[: data.max_sentences] for side in train))
-    longest = min(data.max_length, (longest_text(settings) or data.max_length + 1) - 1)
-    gone = too_long(train, vocabulary, longest)
-    notes = [f"{len(train.source):,} training pairs, {len(corpus.val.source):,} for validation, "
-             f"{len(vocabulary.target):,} subwords"]  # fmt: skip
-    if len(gone):
-        lines = ", ".join([*(str(row + 1) for row in gone[:5]), *(["..."] if len(gone) > 5 else [])])
-        notes.append(f"{len(gone):,} pairs are empty or longer than {longest} pieces and are left out: lines {lines}")
-        train = without(train, gone)
-    if not train.source:
-        raise UserError(f"no training pair is left: all are empty or longer than data.max_length={longest} pieces")
-    if not corpus.val.source:
-        raise UserError("the validation set is empty; give val files with at least one pair")
+    data, training, limit = settings.data, settings.training, longest_text(settings)
     learning = Learning(
         training.label_smoothing, training.label_smoothing_convention, training.rdrop, data.batch_tokens,
-        data.merges_dropped, training.seed, longest_text(settings),
+        data.merges_dropped, training.seed, limit,
     )  # fmt: skip
-    task = TranslationTask(train, corpus.val, vocabulary, learning, settings.decoding)
-    batches = task.plan(0)
-    waste = padding_waste(batches, task.lengths(0))
-    notes.append(f"{len(batches):,} batches an epoch, {waste:.1%} of their cells are padding")
-    return task, notes
+    task, notes = text.task(settings, vocabulary, learning, min(data.max_length, (limit or data.max_length + 1) - 1))
+    if not resuming:
+        run_folder.save_vocabulary(vocabulary, folder)
+        run_folder.write_text(folder / "data.json", json.dumps(facts, indent=1))
+        run_folder.save_settings(settings, folder)
+    return Prepared(settings, task, notes)

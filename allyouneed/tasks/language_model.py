@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from allyouneed.data.subwords import BOS, EOS
 from allyouneed.nn.heads import NO_SMOOTHING, Smoothing
+from allyouneed.tasks.task import Group, trainable
 
 QUICK = 100_000  # validation tokens that judge in the middle of training
 
@@ -85,8 +86,8 @@ class LanguageModelTask:
         width = min(self.length, len(self.train))
         return window(self.train[batch[:, None] + np.arange(width)])
 
-    def parameters(self, model: nn.Module, player: str) -> list[nn.Parameter]:
-        return [p for p in model.parameters() if p.requires_grad]
+    def parameters(self, model: nn.Module, player: str) -> list[Group]:
+        return trainable(model)
 
     def loss(self, model: nn.Module, batch: Window, player: str) -> tuple[Tensor, dict[str, Tensor]]:
         result = model.head.loss(model.hidden(batch.read), batch.write, self.smoothing)  # type: ignore[union-attr, operator]

@@ -1,10 +1,29 @@
 """What the training engine knows of a task. It does not know what a batch holds."""
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from torch import Tensor, nn
+
+
+class Group(NamedTuple):
+    """Parameters that learn at the same share of the learning rate."""
+
+    parameters: list[nn.Parameter]
+    rate: float = 1.0
+
+
+def trainable(model: nn.Module) -> list[Group]:
+    """All that asks for a gradient, at the full rate."""
+    return [Group([p for p in model.parameters() if p.requires_grad])]
+
+
+def by_rate(model: nn.Module, rates: Mapping[str, float]) -> list[Group]:
+    """Parameters grouped by their share of the learning rate, given by name; those with 0 do not learn at all."""
+    named = [(rates[name], parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
+    different = sorted({rate for rate, _ in named if rate}, reverse=True)
+    return [Group([parameter for rate, parameter in named if rate == wanted], wanted) for wanted in different]
 
 
 class Task(Protocol):
@@ -21,10 +40,10 @@ class Task(Protocol):
     def players(self) -> Sequence[str]:
         """Who takes turns; most tasks have one, `model`."""
 
-    def parameters(self, model: nn.Module, player: str) -> list[nn.Parameter]:
-        """What the player's optimiser may change."""
+    def parameters(self, model: nn.Module, player: str) -> list[Group]:
+        """What the player's optimiser may change, and how fast; mostly `trainable(model)`."""
 
-    def plan(self, epoch: int) -> list[np.ndarray]:
+    def plan(self, epoch: int) -> Sequence[np.ndarray]:
         """The epoch's batches as index arrays, the same on every rank."""
 
     def weight(self, batch: np.ndarray, epoch: int) -> int:

@@ -1,7 +1,7 @@
 """Translation: label-smoothed cross-entropy over subwords, validated by decoding with BLEU."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -9,11 +9,16 @@ from torch import Tensor, nn
 
 from allyouneed.data.batches import TokenStore, plan
 from allyouneed.data.parallel import ParallelText
+from allyouneed.data.stored_pairs import PairStore
+from allyouneed.data.stored_plan import StoredPlan, batch_cuts
 from allyouneed.data.subwords import BOS, EOS, SampledSubwords, Subwords
 from allyouneed.decoding.settings import DecodingSettings
 from allyouneed.decoding.translate import Translator
 from allyouneed.nn.heads import Smoothing
 from allyouneed.tasks.metrics import corpus_scores
+from allyouneed.tasks.task import Group, trainable
+
+ENDS = 1  # tokens added to each side: the source's end; the target's start before what is read, its end after the rest
 
 
 class Batch(NamedTuple):
@@ -53,18 +58,31 @@ class EncodedText(NamedTuple):
 
     @property
     def lengths(self) -> np.ndarray:  # 2 x sentences, ends included
-        return np.stack([self.source.lengths + 1, self.target.lengths + 1])
+        return np.stack([self.source.lengths + ENDS, self.target.lengths + ENDS])
+
+
+class Pairs(Protocol):
+    """Where the training pairs come from, as tokens, and which of them share a batch."""
+
+    def text(self, epoch: int) -> EncodedText:
+        """All pairs as the epoch spells them."""
+
+    def plan(self, epoch: int) -> Sequence[np.ndarray]:
+        """The epoch's batches."""
+
+    def release(self) -> None:
+        """A batch was read: what is kept of it alone may go."""
 
 
 class TranslationTask:
-    """See `Task`. `train` and `val` are raw text."""
+    """See `Task`. `train` and `val` are raw text; see also `StoredTranslationTask`."""
 
     metric = "bleu"
     players: Sequence[str] = ("model",)
 
     def __init__(
         self,
-        train: ParallelText,
+        train: ParallelText | PairStore,
         val: ParallelText,
         vocabulary: Vocabulary,
         learning: Learning,
@@ -73,40 +91,42 @@ class TranslationTask:
         self.learning, self.vocabulary, self.val = learning, vocabulary, val
         self.quick_decoding = decoding.model_copy(update={"beam": 1})
         self.full_decoding = decoding
-        self.encoded = EncodedText.of(train, vocabulary)
+        self.pairs = self._pairs(train)
         self.smoothing = Smoothing.named(learning.convention, learning.smoothing, len(vocabulary.target))
-        self.sampled = None
-        if learning.bpe_dropout:
-            self.sampled = _Sampled(train, vocabulary, learning)
+
+    def _pairs(self, train: Any) -> Pairs:
+        kind = _Sampled if self.learning.bpe_dropout else _InMemory
+        return kind(train, self.vocabulary, self.learning)
 
     def _text(self, epoch: int) -> EncodedText:
-        return self.sampled.text(epoch) if self.sampled else self.encoded
+        return self.pairs.text(epoch)
 
     def lengths(self, epoch: int) -> np.ndarray:  # 2 x sentences
         """Pieces of source and target, ends included, as the epoch's spelling has them."""
         return self._text(epoch).lengths
 
-    def plan(self, epoch: int) -> list[np.ndarray]:
-        return plan(self.lengths(epoch), self.learning.batch_tokens, self.learning.seed, epoch)
+    def plan(self, epoch: int) -> Sequence[np.ndarray]:
+        return self.pairs.plan(epoch)
 
     def weight(self, batch: np.ndarray, epoch: int) -> int:
-        return int(self._text(epoch).target.lengths[batch].sum()) + len(batch)
+        return int(self._text(epoch).target.lengths_of(batch).sum()) + len(batch)
 
     def tokens(self, batch: np.ndarray, epoch: int) -> int:
-        return int(self._text(epoch).source.lengths[batch].sum()) + len(batch) + self.weight(batch, epoch)
+        return int(self._text(epoch).source.lengths_of(batch).sum()) + len(batch) + self.weight(batch, epoch)
 
     def collate(self, batch: np.ndarray, epoch: int) -> Batch:
         text = self._text(epoch)
         source = text.source.padded(batch, after=[EOS])
         target = text.target.padded(batch, before=[BOS], after=[EOS])
+        self.pairs.release()
         return Batch(
             torch.from_numpy(source),
             torch.from_numpy(np.where(target[:, :-1] == EOS, 0, target[:, :-1])),
             torch.from_numpy(np.ascontiguousarray(target[:, 1:])),
         )
 
-    def parameters(self, model: nn.Module, player: str) -> list[nn.Parameter]:
-        return [p for p in model.parameters() if p.requires_grad]
+    def parameters(self, model: nn.Module, player: str) -> list[Group]:
+        return trainable(model)
 
     def loss(self, model: nn.Module, batch: Batch, player: str) -> tuple[Tensor, dict[str, Tensor]]:
         loss = rdrop_loss if self.learning.rdrop else smoothed_loss
@@ -163,11 +183,36 @@ def rdrop_loss(model: nn.Module, batch: Batch, smoothing: Smoothing, weight: flo
     return result.loss / 2 + weight / 4 * divergence, result.nll / 2
 
 
-class _Sampled:
+class StoredTranslationTask(TranslationTask):
+    """The same task on a `PairStore`: what memory holds does not grow with the number of pairs."""
+
+    def _pairs(self, train: PairStore) -> Pairs:
+        return _OnDisk(train, self.learning)
+
+
+class _InMemory:
+    """The training text, spelled once."""
+
+    def __init__(self, train: ParallelText, vocabulary: Vocabulary, learning: Learning):
+        self.learning = learning
+        self.encoded = EncodedText.of(train, vocabulary)
+
+    def text(self, epoch: int) -> EncodedText:
+        return self.encoded
+
+    def plan(self, epoch: int) -> Sequence[np.ndarray]:
+        return plan(self.text(epoch).lengths, self.learning.batch_tokens, self.learning.seed, epoch)
+
+    def release(self) -> None:
+        """Nothing is kept of a batch."""
+
+
+class _Sampled(_InMemory):
     """The training text spelled anew for each epoch by BPE-dropout; the last epoch asked for is kept."""
 
     def __init__(self, train: ParallelText, vocabulary: Vocabulary, learning: Learning):
-        self.sides, self.longest = [], learning.longest
+        self.learning = learning
+        self.sides = []
         for lines, subwords in ((train.source, vocabulary.source), (train.target, vocabulary.target)):
             sampler = SampledSubwords(subwords, learning.bpe_dropout, learning.seed)
             self.sides.append((sampler, [sampler.words(line) for line in lines]))
@@ -176,11 +221,26 @@ class _Sampled:
     def text(self, epoch: int) -> EncodedText:
         if epoch != self.epoch:
             spelled = [sampler.encode(words, 2 * epoch + i) for i, (sampler, words) in enumerate(self.sides)]
-            if self.longest:  # a spelling may be longer than the plain one, and so than the learned positions
-                spelled = [[row[: self.longest - 1] for row in side] for side in spelled]
+            if longest := self.learning.longest:  # a spelling may outgrow the plain one, and so the learned positions
+                spelled = [[row[: longest - 1] for row in side] for side in spelled]
             self.encoded = EncodedText(*map(TokenStore.of, spelled))
             self.epoch = epoch
         return self.encoded
+
+
+class _OnDisk:
+    """Pairs in files, and batches that are worked out one at a time."""
+
+    def __init__(self, store: PairStore, learning: Learning):
+        self.store, self.seed = store, learning.seed
+        self.cuts = batch_cuts(store.classes, ENDS, learning.batch_tokens)
+        self.release = store.release
+
+    def text(self, epoch: int) -> EncodedText:
+        return EncodedText(self.store.source, self.store.target)
+
+    def plan(self, epoch: int) -> Sequence[np.ndarray]:
+        return StoredPlan(self.store.order, self.store.classes, self.cuts, self.seed, epoch)
 
 
 def too_long(text: ParallelText, vocabulary: Vocabulary, limit: int) -> np.ndarray:

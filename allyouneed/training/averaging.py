@@ -1,6 +1,6 @@
 """Averages of weights: an exponential one kept while training, and the mean of saved models."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -68,7 +68,9 @@ class ExponentialAverage:
         return [by_name[name] for name in self.averages]
 
 
-def average_files(paths: Sequence[str | Path]) -> dict[str, Tensor]:
+def average_files(
+    paths: Sequence[str | Path], load: Callable[[Any], dict[str, Tensor]] = load_tensors
+) -> dict[str, Tensor]:
     """The mean of the tensors in several model files, summed in float64 and returned in float32.
 
     Tied tensors are averaged once and stay tied; integer tensors (counters) are those of the last file.
@@ -78,7 +80,7 @@ def average_files(paths: Sequence[str | Path]) -> dict[str, Tensor]:
         raise UserError("there are no model files to average")
     sums: dict[str, Tensor] = {}
     for path in paths:
-        tensors = load_tensors(path)
+        tensors = load(path)
         if sums:
             _check_layout(sums, tensors, path)
         tied: dict[int, Tensor] = {}

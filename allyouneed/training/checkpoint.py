@@ -2,7 +2,10 @@
 
 checkpoints/step-00001200/ holds `model.safetensors`, `state.safetensors` (optimiser, averages, generators),
 `state.json` (everything that is not a tensor) and `manifest.json`, written last, with the size and SHA-256 of
-the others. There is no pickle: `pack` splits a nested state into tensors and JSON, `unpack` puts it together.
+the others. There is no pickle: `packing.pack` splits a nested state into tensors and JSON.
+
+Of a model that is sharded over ranks each writes the rows that it holds, `model-00001-of-00002.safetensors` and so on;
+nothing is gathered, and any number of ranks reads it again.
 """
 
 import errno
@@ -16,11 +19,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from allyouneed.errors import UserError
+from allyouneed.training.distributed import ALONE, World, held_rows
+from allyouneed.training.tensor_files import Stored, loaded, serialized, stored
 
 FORMAT = "allyouneed checkpoint 1"
 MODEL, STATE, SCALARS, MANIFEST = "model.safetensors", "state.safetensors", "state.json", "manifest.json"
@@ -34,13 +37,27 @@ class Checkpoint(NamedTuple):
     step: int
     path: Path
 
+    @classmethod
+    def at(cls, folder: Path, step: int) -> "Checkpoint":
+        """That of a step, if it is there."""
+        return cls(step, folder / f"step-{step:08d}")
+
     def model(self) -> dict[str, Tensor]:
-        """The model's tensors, tied names included."""
-        return load_tensors(self.path / MODEL)
+        """The model's tensors, tied names included, and whole however many ranks wrote them."""
+        return loaded(self.stored_model())
 
     def state(self) -> tuple[dict[str, Tensor], Any]:
         """The state's tensors and JSON as given to `save`: `unpack(*checkpoint.state())` if packed."""
-        return load_tensors(self.path / STATE), json.loads((self.path / SCALARS).read_text(encoding="utf-8"))
+        tensors, scalars = self.stored_state()
+        return loaded(tensors), scalars
+
+    def stored_model(self) -> dict[str, Stored]:
+        """The model's tensors unread, so that a rank may take its rows alone."""
+        return stored(_parts(self.path, MODEL))
+
+    def stored_state(self) -> tuple[dict[str, Stored], Any]:
+        """The state's tensors unread, and its JSON."""
+        return stored(_parts(self.path, STATE)), json.loads((self.path / SCALARS).read_text(encoding="utf-8"))
 
 
 def save(
@@ -51,24 +68,31 @@ def save(
     state_json: Any,
     keep: int,
     every: int = 1,
+    world: World = ALONE,
 ) -> Path:
     """Write `folder`/step-NNNNNNNN, completely or not at all; then delete all but the newest `keep`.
+
+    With a `world` of several ranks all must call: each writes its rows of what is sharded, the first the rest as well.
 
     Those whose step is no multiple of `every` (Ctrl-C made them) go when a newer one is there and count for nothing,
     so that a run that was interrupted keeps the same checkpoints as one that was not.
 
-    `folder` belongs to one run and one writing process. `state_json` must be plain JSON with text keys, as
+    `folder` belongs to one run, and is the same place for all ranks. `state_json` must be plain JSON with text keys, as
     `pack` makes it. Raises UserError where the disk is full or refuses; what was there is then untouched.
     """
     folder = Path(folder)
     target, aside = folder / f"step-{step:08d}", folder / f"{ASIDE}step-{step:08d}"
     with _disk_errors(folder, aside):
-        folder.mkdir(parents=True, exist_ok=True)
-        _delete_leftovers(folder)
-        aside.mkdir()
-        _write_files(aside, step, model_tensors, state_tensors, state_json)
-        _put_in_place(aside, target)
-        _prune(folder, step, keep, every)
+        if world.first:
+            folder.mkdir(parents=True, exist_ok=True)
+            _delete_leftovers(folder)
+            aside.mkdir()
+        world.wait()
+        files = _write_tensors(aside, {MODEL: model_tensors, STATE: state_tensors}, world)
+        if world.first:
+            _write_rest(aside, step, files, state_json)
+            _put_in_place(aside, target)
+            _prune(folder, step, keep, every)
     return target
 
 
@@ -84,7 +108,7 @@ def latest(folder: str | Path) -> tuple[Checkpoint | None, list[str]]:
 
 def save_tensors(path: str | Path, tensors: Mapping[str, Tensor]) -> None:
     """One safetensors file, written aside, synced and renamed; tied tensors are stored once."""
-    _write_whole(Path(path), _serialized(tensors))
+    _write_whole(Path(path), serialized(tensors))
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -103,88 +127,58 @@ def _write_whole(path: Path, content: bytes) -> None:
 
 def load_tensors(path: str | Path) -> dict[str, Tensor]:
     """The tensors of a safetensors file, tied names sharing one; UserError if torn or foreign."""
+    return loaded(stored([Path(path)]))
+
+
+def _write_tensors(folder: Path, kinds: Mapping[str, Mapping[str, Tensor]], world: World) -> dict[str, Any]:
+    """This rank's files; names, sizes and digests of those of all ranks. OSError on every rank if one's disk refuses."""
+    files: dict[str, Any] = {}
+    fault: tuple[int | None, str | None] | None = None
     try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            aliases = json.loads((file.metadata() or {}).get("aliases", "{}"))
-        return tensors | {name: tensors[stored] for name, stored in aliases.items()}
+        for name, tensors in kinds.items():
+            content = serialized(*_held(tensors, world))
+            part = _part(name, world)
+            _write(folder / part, content)
+            files[part] = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
     except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}") from None
-    except (SafetensorError, ValueError, KeyError, AttributeError) as error:
-        raise UserError(f"{path} is truncated or is not a safetensors file ({error}); use another copy") from None
+        fault = error.errno, error.strerror
+    for other, written in world.gather((fault, files)):
+        fault = fault or other
+        files |= written
+    if fault:
+        raise OSError(*fault)
+    return files
 
 
-# A packed tree is JSON in which every object is a tag, so that texts and lists stand for themselves.
-
-
-def pack(tree: Any) -> tuple[dict[str, Tensor], Any]:
-    """Split nested dicts, lists, tuples, tensors and scalars into (tensors by name, JSON)."""
-    tensors: dict[str, Tensor] = {}
-
-    def walk(node: Any, name: str) -> Any:
-        if isinstance(node, Tensor):
-            name = name or "tensor"
-            while name in tensors or name == "__metadata__":  # "__metadata__" is taken by the file format
-                name += "_"
-            tensors[name] = node
-            return {"tensor": name}
-        if isinstance(node, Mapping):
-            pairs = node.items()
-            return {"dict": [[walk(key, name), walk(value, f"{name}.{key}".strip("."))] for key, value in pairs]}
-        if isinstance(node, list | tuple):
-            items = [walk(item, f"{name}.{index}".strip(".")) for index, item in enumerate(node)]
-            return items if isinstance(node, list) else {"tuple": items}
-        if node is None or isinstance(node, bool | int | float | str):
-            return node
-        raise TypeError(f"a checkpoint cannot hold the {type(node).__name__} at {name!r}")
-
-    return tensors, walk(tree, "")
-
-
-def unpack(tensors: Mapping[str, Tensor], structure: Any) -> Any:
-    """The tree that was packed: same values to the last bit, same tuples, same integer keys."""
-    if isinstance(structure, list):
-        return [unpack(tensors, item) for item in structure]
-    if not isinstance(structure, dict):
-        return structure
-    ((tag, content),) = structure.items()
-    if tag == "tensor":
-        return tensors[content]
-    if tag == "tuple":
-        return tuple(unpack(tensors, item) for item in content)
-    return {unpack(tensors, key): unpack(tensors, value) for key, value in content}
-
-
-def _serialized(tensors: Mapping[str, Tensor]) -> bytes:
-    """A safetensors file; a tensor's second name becomes an alias, other shared memory is copied."""
-    stored: dict[str, Tensor] = {}
-    aliases: dict[str, str] = {}
-    seen: dict[Any, str] = {}
-    storages: set[int] = set()
+def _held(tensors: Mapping[str, Tensor], world: World) -> tuple[dict[str, Tensor], dict[str, int]]:
+    """What this rank writes: its rows of sharded tensors (and with which row they begin), the first rank the rest."""
+    own: dict[str, Tensor] = {}
+    starts: dict[str, int] = {}
     for name, tensor in tensors.items():
-        view = (tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride(), tensor.device)
-        if tensor.numel() and view in seen:
-            aliases[name] = seen[view]
-            continue
-        seen[view] = name
-        value = tensor.detach().cpu().contiguous()
-        shared = (address := value.untyped_storage().data_ptr()) in storages
-        storages.add(address)
-        stored[name] = value.clone() if shared else value
-    # One entry only: the writer orders several at random, and equal weights should make equal files.
-    return to_bytes(stored, {"aliases": json.dumps(aliases)} if aliases else {"format": "pt"})
+        if (rows := held_rows(tensor)) is None:
+            if world.first:
+                own[name] = tensor
+        elif rows.stop > rows.start:
+            own[name], starts[name] = tensor.to_local(), rows.start  # type: ignore[attr-defined]
+    return own, starts
 
 
-def _write_files(folder: Path, step: int, model: Any, state: Any, scalars: Any) -> None:
-    def described(name: str, content: bytes) -> dict[str, Any]:
-        _write(folder / name, content)
-        return {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+def _part(name: str, world: World) -> str:
+    """`model.safetensors`, or with several ranks `model-00001-of-00002.safetensors`."""
+    stem, _, suffix = name.partition(".")
+    return name if world.size == 1 else f"{stem}-{world.rank + 1:05d}-of-{world.size:05d}.{suffix}"
 
-    files = {
-        MODEL: described(MODEL, _serialized(model)),
-        STATE: described(STATE, _serialized(state)),
-        SCALARS: described(SCALARS, json.dumps(scalars).encode()),
-    }
+
+def _parts(folder: Path, name: str) -> list[Path]:
+    """The files of all ranks that `_part` has named."""
+    stem, _, suffix = name.partition(".")
+    return sorted(folder.glob(f"{stem}-*-of-*.{suffix}")) or [folder / name]
+
+
+def _write_rest(folder: Path, step: int, files: dict[str, Any], scalars: Any) -> None:
+    content = json.dumps(scalars).encode()
+    _write(folder / SCALARS, content)
+    files[SCALARS] = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
     _write(folder / MANIFEST, json.dumps({"format": FORMAT, "step": step, "files": files}, indent=1).encode())
     _sync_folder(folder)
 
@@ -265,8 +259,8 @@ def _fault(path: Path, step: int) -> str | None:
     try:
         if manifest["step"] != step:
             return f"its {MANIFEST} is that of step {manifest['step']}"
-        faults = [_file_fault(path / name, **manifest["files"][name]) for name in (MODEL, STATE, SCALARS)]
-    except (KeyError, TypeError):
+        faults = [_file_fault(path / name, **facts) for name, facts in manifest["files"].items()]
+    except (KeyError, TypeError, AttributeError):
         return f"its {MANIFEST} is damaged"
     return next((fault for fault in faults if fault), None)
 

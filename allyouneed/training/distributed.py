@@ -9,6 +9,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from allyouneed.training.tensor_files import Stored
+
 
 class World(NamedTuple):
     rank: int
@@ -42,6 +44,17 @@ class World(NamedTuple):
         box = [value]
         dist.broadcast_object_list(box, src=0)
         return box[0]
+
+    def gather(self, value: Any) -> list[Any]:
+        """What each rank holds, on every rank."""
+        if self.size == 1:
+            return [value]
+        values = [None] * self.size
+        dist.all_gather_object(values, value)
+        return values
+
+
+ALONE = World(0, 1, torch.device("cpu"))
 
 
 def join() -> World:
@@ -100,10 +113,24 @@ def whole(tensor: Tensor) -> Tensor:
     return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
 
 
-def like(tensor: Tensor, model: Tensor) -> Tensor:
-    """A full tensor placed (sharded) as `model` is."""
-    if not hasattr(model, "device_mesh"):
-        return tensor.to(model.device)
-    from torch.distributed.tensor import distribute_tensor
+def held_rows(tensor: Tensor) -> slice | None:
+    """The rows that this rank holds of a tensor sharded by FSDP2, in equal parts but for the last; None if it is whole."""
+    if not hasattr(tensor, "device_mesh"):
+        return None
+    mesh = tensor.device_mesh
+    each = -(-len(tensor) // mesh.size())
+    first = min(mesh.get_local_rank() * each, len(tensor))
+    return slice(first, min(first + each, len(tensor)))
 
-    return distribute_tensor(tensor.to(model.device), model.device_mesh, model.placements)  # type: ignore[attr-defined]
+
+def like(tensor: Tensor | Stored, model: Tensor) -> Tensor:
+    """A full tensor, or one on disk, placed as `model` is; where that is sharded only this rank's rows are taken."""
+    rows = held_rows(model)
+    if rows is None:
+        return tensor[...].to(model.device)
+    from torch.distributed.tensor import DTensor
+
+    own = tensor[rows].to(model.device, copy=True)
+    return DTensor.from_local(
+        own, model.device_mesh, model.placements, run_check=False, shape=model.shape, stride=model.stride()  # type: ignore[attr-defined]
+    )  # fmt: skip

@@ -20,10 +20,11 @@ from torch import Tensor, nn
 from allyouneed.tasks.task import Task
 from allyouneed.training import distributed, state
 from allyouneed.training.averaging import ExponentialAverage, average_files
-from allyouneed.training.checkpoint import Checkpoint, pack, save, unpack
+from allyouneed.training.checkpoint import Checkpoint, save
 from allyouneed.training.log import MetricsLog
 from allyouneed.training.meter import Meter
 from allyouneed.training.optim import make_optimizer
+from allyouneed.training.packing import pack, unpack
 from allyouneed.training.precision import autocast
 from allyouneed.training.progress import Reporter
 from allyouneed.training.schedules import learning_rate
@@ -63,7 +64,10 @@ class Engine:
             folder,
         )
         self.reporter, self.dim = reporter, dim
-        self.selection = Selection(deepcopy(model), task, folder, self.world, reporter)
+        # The first rank judges for all, so that no other needs a whole copy.
+        judged = deepcopy(model) if self.world.first else nn.Module()
+        self.selection = Selection(judged, task, folder, self.world, reporter)
+        self.sharded = settings.parallel == "fsdp" and self.world.size > 1
         self.losses = distributed.wrap(Losses(self.model, task), self.world, settings.parallel)
         self.optimizers = {
             player: make_optimizer(task.parameters(self.model, player), settings) for player in task.players
@@ -138,7 +142,7 @@ class Engine:
                 parameters = [p for part in optimizer.param_groups for p in part["params"]]
                 nn.utils.clip_grad_norm_(parameters, self.settings.clip_norm, foreach=True)
             for part in optimizer.param_groups:
-                part["lr"] = self.rate
+                part["lr"] = self.rate * part["rate"]
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
         if self.average:
@@ -225,28 +229,32 @@ class Engine:
         self.meter.pause(time.monotonic() - begun)
 
     def _weights(self) -> dict[str, Tensor]:
-        """What the run would be used with now: the average, or the weights themselves."""
+        """What the run would be used with now, on the first rank: the average, or the weights themselves."""
         tensors = state.model_tensors(self.model)
         if self.average:
             tensors |= state.average_state(self.average)["averages"]
-        return state.retied(tensors, self.model)
+        return state.gathered(state.retied(tensors, self.model), self.world)
 
     def _finish(self) -> None:
         """At the end, the mean of the last checkpoints competes with the best weights; `translate` uses the better."""
         if self.at.validated != self.at.step:
             self.validate()
         k, every = self.settings.average_last, self.settings.save_every
-        names = [f"step-{step:08d}/model.safetensors" for step in range(every, self.at.step + 1, every)[-k:] if k]
-        files = [path for name in names if (path := self.folder / "checkpoints" / name).exists()]
-        if len(files) > 1:
-            mean = state.retied(average_files(files), self.selection.model)
-            self.selection.judge(mean, f"mean of {len(files)} checkpoints", self.at, self.log)
+        steps = range(every, self.at.step + 1, every)[-k:] if k else range(0)
+        found = [c for step in steps if (c := Checkpoint.at(self.folder / "checkpoints", step)).path.exists()]
+        if len(found) > 1:
+            self.selection.judge(self._mean(found), f"mean of {len(found)} checkpoints", self.at, self.log)
         best = f"best {self.task.metric} {self.at.best:.4g}: {self.at.best_is}"
         self.reporter.say(f"ended after {self.at.ended}; {best}")
 
+    def _mean(self, checkpoints: Sequence[Checkpoint]) -> dict[str, Tensor]:
+        if not self.world.first:
+            return {}
+        means = average_files([c.path for c in checkpoints], lambda path: Checkpoint(0, path).model())
+        return state.retied(means, self.selection.model)
+
     def save(self) -> None:
         """A checkpoint; a crash at any moment leaves the one before it."""
-        tensors = state.model_tensors(self.model)
         self.at.lines = self.log.lines if self.log else 0
         tree = {
             "optimizers": {p: state.optimizer_state(o, self.model) for p, o in self.optimizers.items()},
@@ -255,13 +263,16 @@ class Engine:
             "position": asdict(self.at),
         }
         keep, every = self.settings.keep_checkpoints, self.settings.save_every
-        if self.world.first:
-            save(self.folder / "checkpoints", self.at.step, tensors, *pack(tree), keep, every)
+        writers = self.world if self.sharded else distributed.ALONE
+        if self.sharded or self.world.first:
+            tensors = state.model_tensors(self.model)
+            save(self.folder / "checkpoints", self.at.step, tensors, *pack(tree), keep, every, writers)
         self.world.wait()
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        state.load_model_tensors(self.model, checkpoint.model())
-        tree = unpack(*checkpoint.state())
+        """Goes on from there; a rank of a sharded model reads its own rows alone."""
+        state.load_model_tensors(self.model, checkpoint.stored_model())
+        tree = unpack(*checkpoint.stored_state())
         for player, optimizer in self.optimizers.items():
             state.load_optimizer_state(optimizer, self.model, tree["optimizers"][player])
         state.load_average_state(self.average, self.model, tree["average"])

@@ -1,8 +1,10 @@
-"""The state of a training run as plain names and full tensors: the same in one process, under DDP and under FSDP2.
+"""The state of a training run as plain names and tensors: the same names in one process, under DDP and under FSDP2.
 
-So a run can be resumed on another number of ranks, and nothing in a checkpoint needs pickle.
+So a run can be resumed on another number of ranks, and nothing in a checkpoint needs pickle. Sharded tensors stay
+sharded here; who wants them whole asks for them (`gathered`).
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -10,16 +12,28 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from allyouneed.training.averaging import ExponentialAverage
-from allyouneed.training.distributed import like, whole
+from allyouneed.training.distributed import World, like, whole
+from allyouneed.training.tensor_files import Stored
 
 
 def model_tensors(model: nn.Module) -> dict[str, Tensor]:
-    """Parameters and buffers by name, whole; all ranks must ask together."""
-    return {name: whole(tensor.detach()) for name, tensor in model.state_dict(keep_vars=True).items()}
+    """Parameters and buffers by name, sharded where the model is."""
+    return {name: tensor.detach() for name, tensor in model.state_dict(keep_vars=True).items()}
+
+
+def gathered(tensors: Mapping[str, Tensor], world: World) -> dict[str, Tensor]:
+    """Whole tensors on the first rank and none on the others; all must ask together, and none but the first holds more
+    than one whole tensor at a time."""
+    found: dict[int, Tensor] = {}
+    for tensor in tensors.values():
+        if id(tensor) not in found:  # a tied one is gathered once
+            full = whole(tensor)
+            found[id(tensor)] = full if world.first else tensor
+    return {name: found[id(tensor)] for name, tensor in tensors.items()} if world.first else {}
 
 
 @torch.no_grad()
-def load_model_tensors(model: nn.Module, tensors: dict[str, Tensor]) -> None:
+def load_model_tensors(model: nn.Module, tensors: Mapping[str, Tensor | Stored]) -> None:
     """Copies the tensors into the model; names and shapes must be the model's."""
     own = model.state_dict(keep_vars=True)
     if own.keys() != tensors.keys():
@@ -32,28 +46,22 @@ def load_model_tensors(model: nn.Module, tensors: dict[str, Tensor]) -> None:
 
 
 def optimizer_state(optimizer: Optimizer, model: nn.Module) -> dict[str, Any]:
-    """Adam's moments by parameter name; all ranks must ask together."""
+    """Adam's moments by parameter name, sharded as the parameters are."""
     names: dict[Tensor, str] = {parameter: name for name, parameter in model.named_parameters()}
-    return {
-        names[parameter]: {key: whole(value) for key, value in state.items()}
-        for parameter, state in optimizer.state.items()
-    }
+    return {names[parameter]: dict(state) for parameter, state in optimizer.state.items()}
 
 
 def load_optimizer_state(optimizer: Optimizer, model: nn.Module, saved: dict[str, Any]) -> None:
     for name, parameter in model.named_parameters():
         if name in saved:
             optimizer.state[parameter] = {
-                key: like(value, parameter) if value.shape == parameter.shape else value.clone()
+                key: like(value, parameter) if value.shape == parameter.shape else value[...].clone()
                 for key, value in saved[name].items()
             }
 
 
 def average_state(average: ExponentialAverage | None) -> dict[str, Any]:
-    if average is None:
-        return {}
-    state = average.state()
-    return {**state, "averages": {name: whole(tensor) for name, tensor in state["averages"].items()}}
+    return average.state() if average else {}
 
 
 def load_average_state(average: ExponentialAverage | None, model: nn.Module, saved: dict[str, Any]) -> None:
@@ -64,7 +72,7 @@ def load_average_state(average: ExponentialAverage | None, model: nn.Module, sav
     average.load_state({**saved, "averages": placed})
 
 
-def retied(tensors: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+def retied(tensors: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
     """Gives every name of a tied parameter the tensor of its first name."""
     first: dict[int, str] = {}
     tied = {name: first.setdefault(id(value), name) for name, value in model.state_dict(keep_vars=True).items()}

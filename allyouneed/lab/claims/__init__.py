@@ -2,10 +2,10 @@
 
 from allyouneed.errors import UserError
 from allyouneed.lab.claim import Claim
-from allyouneed.lab.claims import norms, permutation, scale, sinusoids
+from allyouneed.lab.claims import complexity, norms, permutation, scale, sinusoids
 
 CLAIMS: dict[str, Claim] = {
-    claim.name: claim for claim in (scale.CLAIM, permutation.CLAIM, sinusoids.CLAIM, norms.CLAIM)
+    claim.name: claim for claim in (scale.CLAIM, permutation.CLAIM, sinusoids.CLAIM, norms.CLAIM, complexity.CLAIM)
 }
 
 

@@ -1,0 +1,129 @@
+"""Pre-training encoders from settings to a run: documents, pieces, masks, and the run opened for use."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from allyouneed.data.documents import Document, Documents, read_documents
+from allyouneed.data.encoder_settings import DocumentSettings
+from allyouneed.data.encoder_subwords import EncoderSubwords
+from allyouneed.data.masking import Hiding, Masking
+from allyouneed.data.sentence_pairs import Instances
+from allyouneed.errors import UserError
+from allyouneed.recipes import folder as run_folder
+from allyouneed.recipes.encoder_run import EncoderRun, fitted, load_subwords, save_subwords
+from allyouneed.recipes.job import Kind, Prepared
+from allyouneed.settings import override
+from allyouneed.tasks.masked_lm import MaskedLMTask
+from allyouneed.tracing.report import picture_of_learning
+from allyouneed.training.checkpoint import write_text
+from allyouneed.training.settings import TrainingSettings
+
+KIND = Kind(
+    task="masked-lm",
+    title="pre-training",
+    groups={"data": DocumentSettings()},
+    system="bert",
+    training=TrainingSettings(
+        learning_rate=1e-3, warmup_steps=500, eps=1e-6, beta2=0.999, label_smoothing=0.0, ema_decay=0.0
+    ),
+    presets={"albert": ("data.subwords=unigram", "data.ngram=3", "data.whole_words=true")},
+    fitted=frozenset({"vocab_size", "positions_length", "pad"}),
+)
+
+
+def prepare(settings: Any, folder: Path, resuming: bool) -> Prepared:
+    """Reads the documents and learns (or, on resuming, reads) their pieces; then the folder is whole but for weights."""
+    data, training = settings.data, settings.training
+    if not data.path:
+        raise UserError("pre-training needs text: give --data text files, tables, or a folder of them")
+    documents = read_documents(data.path, data.text, data.held_out, data.split_seed)
+    facts = {"train": len(documents.train), "val": len(documents.val), "sha256": fingerprint(documents)}
+    if resuming:
+        run_folder.check_same_data(folder, facts, "documents")
+        subwords = load_subwords(folder)
+    else:
+        lines = (sentence for document in documents.train for sentence in document)
+        subwords = EncoderSubwords.train(lines, data.subwords, data.vocab_size, data.lowercase)
+    settings = fitted(settings, subwords)
+    pair = _possible_pair(settings, documents)
+    settings = override(settings, [f"model.pair={pair}"])
+    masking = Masking(data.share, data.masked, data.kept, data.whole_words, data.ngram)
+    train, val = (Instances(_encoded(part, subwords), subwords, data.length, pair) for part in documents)
+    task = MaskedLMTask(
+        train, val, subwords, Hiding(subwords, masking), data.batch_tokens, training.seed, data.masking == "dynamic"
+    )
+    if not resuming:
+        save_subwords(subwords, folder)
+        write_text(folder / "data.json", json.dumps(facts, indent=1))
+        run_folder.save_settings(settings, folder)
+    notes = [f"{facts['train']:,} documents, {facts['val']:,} held out; {len(subwords):,} pieces; pairs: {pair}; "
+             f"{len(task.plan(0)):,} batches an epoch"]  # fmt: skip
+    return Prepared(settings, task, notes)
+
+
+def _possible_pair(settings: Any, documents: Documents) -> str:
+    """Documents of one sentence each, as tables give, have no second sentence to ask about."""
+    single = sum(len(document) == 1 for document in documents.train)
+    return "none" if single > 0.5 * len(documents.train) else str(settings.model.pair)
+
+
+def _encoded(documents: Sequence[Document], subwords: EncoderSubwords) -> list[list[list[int]]]:
+    ids = iter(subwords.encode([sentence for document in documents for sentence in document]))
+    return [[next(ids) for _ in document] for document in documents]
+
+
+def fingerprint(documents: Documents) -> str:
+    digest = hashlib.sha256()
+    for part in documents:
+        for document in part:
+            digest.update("\n".join(document).encode("utf-8", "surrogatepass") + b"\0")
+    return digest.hexdigest()
+
+
+class MaskedLMRun(EncoderRun):
+    """A pre-trained encoder: guesses hidden words, and turns texts into vectors."""
+
+    kind = KIND
+
+    @torch.no_grad()
+    def fill_mask(self, text: str, top_k: int = 5) -> list[list[tuple[str, float]]]:
+        """For each [MASK] of the text the most probable pieces with their probabilities."""
+        marked = self.subwords.single(self.subwords.encode_marked(text), self.settings.model.positions_length)
+        ids = torch.tensor([marked.ids], device=self.device)
+        places = (ids[0] == self.subwords.marks.mask).nonzero()[:, 0]
+        if len(places) == 0:
+            raise UserError(f"there is no [MASK] in {text[:60]!r}; write [MASK] where a word is to be guessed")
+        logits = self.model.head.logits(self.model.encode(ids)[0, places]).float()
+        best = logits.softmax(-1).topk(min(top_k, logits.shape[-1]), -1)
+        rows = zip(best.indices.tolist(), best.values.tolist(), strict=True)
+        return [list(zip(self.subwords.pieces(ids), values, strict=True)) for ids, values in rows]
+
+
+def evaluate(folder: Path, data: Path | None = None, split: str = "val") -> dict[str, Any]:
+    """Held-out accuracy of hidden words and of pairs, over masks that never change."""
+    run = MaskedLMRun(folder)
+    place = run.settings.data if data is None else override(run.settings, [f"data.path=[{data}]"]).data
+    if split != "val":
+        raise UserError(f"pre-training has the split val alone, not {split!r}; give other text with --data")
+    documents = read_documents(place.path, place.text, place.held_out, place.split_seed)
+    rows = documents.val if data is None else [*documents.train, *documents.val]
+    instances = Instances(_encoded(rows, run.subwords), run.subwords, place.length, run.settings.model.pair)
+    masking = Masking(place.share, place.masked, place.kept, place.whole_words, place.ngram)
+    hiding = Hiding(run.subwords, masking)
+    task = MaskedLMTask(instances, instances, run.subwords, hiding, place.batch_tokens, run.settings.training.seed)
+    return {**task.validate(run.model), "split": split, "documents": len(rows)}
+
+
+def conclude(out: Path, task: MaskedLMTask) -> list[str]:
+    """Draws the learning curve; returns what to say."""
+    picture_of_learning(out)
+    return [
+        f"how it learnt: {out}/learning_curve.svg",
+        f"guess a word: allyouneed fill-mask {out} 'text with [MASK]'",
+        f"fine-tune:    allyouneed train text-classification --from {out} --data FILE --out runs/fine",
+    ]
