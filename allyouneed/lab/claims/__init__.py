@@ -2,11 +2,10 @@
 
 from allyouneed.errors import UserError
 from allyouneed.lab.claim import Claim
-from allyouneed.lab.claims import complexity, norms, permutation, scale, sinusoids
+from allyouneed.lab.claims import complexity, depth, exchange, hashing, norms, permutation, scale, sinusoids
 
-CLAIMS: dict[str, Claim] = {
-    claim.name: claim for claim in (scale.CLAIM, permutation.CLAIM, sinusoids.CLAIM, norms.CLAIM, complexity.CLAIM)
-}
+_ALL = (scale, permutation, sinusoids, norms, complexity, depth, exchange, hashing)
+CLAIMS: dict[str, Claim] = {module.CLAIM.name: module.CLAIM for module in _ALL}
 
 
 def claim_named(name: str) -> Claim:
