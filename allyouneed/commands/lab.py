@@ -27,6 +27,7 @@ def run(
         int | None, typer.Option("--seeds", min=1, help="How many seeds; more seeds, surer words.")
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Folder of the figures; runs/lab/NAME without it.")] = None,
+    data: Annotated[Path | None, typer.Option("--data", help="Text of your own, where the claim takes some.")] = None,
 ) -> None:
     """Run a claim's experiment: the paper's table beside ours, a picture, and a verdict. Measured seeds are kept."""
     from allyouneed.lab.claims import claim_named
@@ -34,7 +35,7 @@ def run(
 
     claim = claim_named(name)
     folder = out or Path("runs/lab") / name
-    run_claim(claim, folder, quick, seeds)
+    run_claim(claim, folder, quick, seeds, data)
     show(claim, folder)
 
 

@@ -1,6 +1,7 @@
 """What a claim is in the lab: a sentence, its source, the paper's figures, an experiment, and a rule of judgement."""
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 Figures = Mapping[str, Any]  # what one seed measured: plain numbers, lists and strings, as JSON holds them
@@ -19,6 +20,7 @@ class Trial(NamedTuple):
     seed: int
     quick: bool  # ends in a share of two minutes; says that the code works, not much more
     tick: Callable[[float], None]  # told the share that is done
+    data: Path | None = None  # text of one's own, where the experiment takes some
 
 
 HOLDS, FAILS, UNCLEAR = "holds", "does not hold", "not separable at this scale"
@@ -47,4 +49,3 @@ class Claim(NamedTuple):
     judge: Callable[[Sequence[Figures]], Verdict]
     table: Callable[[Sequence[Figures]], Table]  # ours
     picture: Callable[[Sequence[Figures]], str]  # an SVG
-    needs: Sequence[str] = ()  # settings such as `multi30k` whose data a full run reads

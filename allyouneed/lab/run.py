@@ -19,20 +19,25 @@ from allyouneed.training.checkpoint import write_text
 from allyouneed.training.progress import Bar
 
 
-def run_claim(claim: Claim, out: Path, quick: bool = False, seeds: int | None = None) -> Verdict:
+def run_claim(
+    claim: Claim, out: Path, quick: bool = False, seeds: int | None = None, data: Path | None = None
+) -> Verdict:
     """Measures what is not yet measured, judges, and writes `lab.json` and `picture.svg` into `out`."""
+    if data is not None and not data.exists():
+        raise UserError(f"there is no file or folder {data}; give --data what the experiment should read")
     count = seeds or (1 if quick else claim.seeds)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"the folder {out} cannot be made ({error.strerror}); choose another --out") from None
-    found = [_measured(claim, out, quick, seed, count) for seed in range(1, count + 1)]
+    found = [_measured(claim, out, quick, seed, count, data) for seed in range(1, count + 1)]
     figures = [record["figures"] for record in found]
     verdict = claim.judge(figures)
     report = {
         "claim": claim.name, "says": claim.says, "source": claim.source, "url": claim.url, "quick": quick,
-        "seeds": count, "verdict": verdict.word, "because": verdict.because, "rule": claim.rule, "setup": claim.setup,
-        "paper": claim.paper._asdict(), "ours": claim.table(figures)._asdict(), "figures": figures,
+        "seeds": count, "data": data and str(data), "verdict": verdict.word, "because": verdict.because,
+        "rule": claim.rule, "setup": claim.setup, "paper": claim.paper._asdict(),
+        "ours": claim.table(figures)._asdict(), "figures": figures,
         "seconds": sum(record["seconds"] for record in found), "date": str(date.today()), "machine": machine(),
     }  # fmt: skip
     write_text(out / "lab.json", json.dumps(report, indent=1, ensure_ascii=False))
@@ -40,7 +45,7 @@ def run_claim(claim: Claim, out: Path, quick: bool = False, seeds: int | None = 
     return verdict
 
 
-def _measured(claim: Claim, out: Path, quick: bool, seed: int, count: int) -> Figures:
+def _measured(claim: Claim, out: Path, quick: bool, seed: int, count: int, data: Path | None) -> Figures:
     """One seed's figures: from its file where there is one, else measured now and written at once."""
     path = out / f"{'quick' if quick else 'full'}-seed-{seed}.json"
     if path.exists():
@@ -48,7 +53,7 @@ def _measured(claim: Claim, out: Path, quick: bool, seed: int, count: int) -> Fi
     bar, begun = Bar(f"{claim.name}, seed {seed} of {count}"), time.monotonic()
     try:
         torch.manual_seed(seed)
-        figures = dict(claim.measure(Trial(seed, quick, lambda share: bar.progress(share, None, {}))))
+        figures = dict(claim.measure(Trial(seed, quick, lambda share: bar.progress(share, None, {}), data)))
     finally:
         bar.close()
     record = {"seed": seed, "seconds": time.monotonic() - begun, "figures": figures}

@@ -2,9 +2,20 @@
 
 from allyouneed.errors import UserError
 from allyouneed.lab.claim import Claim
-from allyouneed.lab.claims import complexity, depth, exchange, hashing, norms, permutation, scale, sinusoids
+from allyouneed.lab.claims import (
+    complexity,
+    depth,
+    exchange,
+    hashing,
+    heads,
+    norms,
+    order,
+    permutation,
+    scale,
+    sinusoids,
+)  # fmt: skip
 
-_ALL = (scale, permutation, sinusoids, norms, complexity, depth, exchange, hashing)
+_ALL = (scale, permutation, sinusoids, heads, norms, complexity, order, depth, exchange, hashing)
 CLAIMS: dict[str, Claim] = {module.CLAIM.name: module.CLAIM for module in _ALL}
 
 
