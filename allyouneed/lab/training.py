@@ -8,9 +8,11 @@ from typing import TypeVar
 from torch import nn
 
 from allyouneed.tasks.task import Task
+from allyouneed.training.checkpoint import load_tensors
 from allyouneed.training.engine import Engine
 from allyouneed.training.progress import Silent
 from allyouneed.training.settings import TrainingSettings
+from allyouneed.training.state import load_model_tensors
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -24,11 +26,11 @@ class _Ticking(Silent):
 
 
 def train(model: Model, task: Task, settings: TrainingSettings, tick: Callable[[float], None], dim: int) -> Model:
-    """Trains to the limit of the settings, without validation on the way; the weights are those of the last step."""
-    limit = settings.max_steps or 10**9
-    settings = settings.model_copy(update={"validate_every": limit, "save_every": 10**9, "keep_checkpoints": 1})
+    """Trains to the limit of the settings; the weights are those that the run would keep: at its end, averaged or not."""
+    settings = settings.model_copy(update={"validate_every": 10**9, "save_every": 10**9, "keep_checkpoints": 1})
     with tempfile.TemporaryDirectory() as folder:
         Engine(model, task, settings, Path(folder), _Ticking(tick), dim).run()
+        load_model_tensors(model, load_tensors(Path(folder) / "model.safetensors"))
     return model.eval()
 
 

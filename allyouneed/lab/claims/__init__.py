@@ -11,11 +11,13 @@ from allyouneed.lab.claims import (
     norms,
     order,
     permutation,
+    rivals,
     scale,
     sinusoids,
+    training,
 )  # fmt: skip
 
-_ALL = (scale, permutation, sinusoids, heads, norms, complexity, order, depth, exchange, hashing)
+_ALL = (scale, permutation, sinusoids, heads, norms, complexity, training, rivals, order, depth, exchange, hashing)
 CLAIMS: dict[str, Claim] = {module.CLAIM.name: module.CLAIM for module in _ALL}
 
 
