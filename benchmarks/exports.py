@@ -181,7 +181,7 @@ def main() -> None:
     data = run.settings.data
     lines = read_lines(options.text) if options.text else read_split(
         DATA, "test_2016_flickr", data.src or "de", data.tgt or "en").source  # fmt: skip
-    assert OPENED.keys() == TARGETS.keys()
+    assert OPENED.keys() == TARGETS["translation"].keys()
     with tempfile.TemporaryDirectory() as place:
         found = compare(run, Path(place), lines[: options.sentences], options.beams, console.print)
     show(console, found)

@@ -93,7 +93,8 @@ def their_vit(n: dict[str, int]) -> Any:
 
 
 def our_lambda(n: dict[str, int]) -> Any:
-    from allyouneed.nn.lambda_layer import LambdaLayer, whole
+    from allyouneed.nn.grid import whole
+    from allyouneed.nn.lambda_layer import LambdaLayer
 
     scope = (n["scope"], n["scope"]) if n["scope"] else whole((n["side"], n["side"]))
     return LambdaLayer(n["dim"], n["heads"], n["key_dim"], scope=scope)

@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from allyouneed.data import scan
 from allyouneed.data.algorithms import BLANK, DIGITS, FIRST, PROBLEMS, Example, drawn_lengths, example, problem_named
 from allyouneed.errors import UserError
-from allyouneed.models.residual_shuffle_exchange import ResidualShuffleExchangeConfig
-from allyouneed.models.residual_shuffle_exchange import tagger as exchange_tagger
+from allyouneed.models.catalogue import CATALOGUE
 from allyouneed.models.sandwich import SandwichConfig, language_model, translator
 from allyouneed.models.universal import UniversalConfig
 from allyouneed.models.universal import tagger as universal_tagger
@@ -218,14 +217,14 @@ def test_every_form_learns_and_answers(form: str) -> None:
 
 @each_problem
 def test_an_epochs_batches(name: str) -> None:
-    """Every example once, each batch of one power of two, the same whenever asked, and other ones in the next epoch."""
+    """Every example once, each batch of one power of two from 8 on; the same whenever asked, others in the next epoch."""
     task = AlgorithmTask(Practice(name, 40, batch=16, epoch=500), FORMS["algorithm"])
     plan = task.plan(2)
     assert sorted(np.concatenate(plan).tolist()) == list(range(500))
     assert max(map(len, plan)) <= 16
     for batch in plan:
         places = [task.problem.places(int(n)) for n in task.lengths(2)[batch]]
-        assert len({(p - 1).bit_length() for p in places}) == 1
+        assert len({(max(p, 8) - 1).bit_length() for p in places}) == 1
     again = AlgorithmTask(Practice(name, 40, batch=16, epoch=500), FORMS["algorithm"])
     assert all(np.array_equal(a, b) for a, b in zip(plan, again.plan(2), strict=True))
     assert all(torch.equal(a, b) for a, b in zip(task.collate(plan[0], 2), again.collate(plan[0], 2), strict=True))
@@ -297,18 +296,19 @@ def test_a_ponder_cost_joins_the_loss() -> None:
 
 
 @pytest.mark.slow
-def test_a_residual_shuffle_exchange_network_reverses_what_is_eight_times_longer() -> None:
-    """Trained up to 32, tested at 256 (the paper's claim, made small; a minute)."""
-    task = AlgorithmTask(Practice("reverse", 32, batch=32, epoch=32_000, cases=64), FORMS["algorithm"])
-    torch.manual_seed(1)
-    model = exchange_tagger(ResidualShuffleExchangeConfig(vocab_size=15, dim=48, dropout=0.0))
-    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
-    for step, batch in enumerate(task.plan(0)[:800]):
+@pytest.mark.parametrize("name", ["shuffle_exchange", "residual_shuffle_exchange"])
+def test_shuffle_exchange_networks_reverse_what_is_four_times_longer(name: str) -> None:
+    """Trained up to 32, tested at 128 (the papers' claim, made small; a minute of one core)."""
+    system = CATALOGUE[name]
+    model = system.builds["algorithm"](system.config(vocab_size=15, dim=48))
+    task = AlgorithmTask(Practice("reverse", 32, batch=32, epoch=48_000, cases=64), FORMS["algorithm"])
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, betas=(0.9, 0.98))
+    for step, batch in enumerate(task.plan(0)[:1200]):
         for part in optimizer.param_groups:
-            part["lr"] = 2e-3 * min(1.0, (800 - step) / 400)
+            part["lr"] = 3e-3 * min(1.0, (step + 1) / 50, (1200 - step) / 600)
         loss, _ = task.loss(model.train(), task.collate(batch, 0), "model")
         optimizer.zero_grad()
         (loss / task.weight(batch, 0)).backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-    assert task.by_length(model, (256,))[256].symbols > 0.95
+    assert task.by_length(model, (128,))[128].symbols > 0.98

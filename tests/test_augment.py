@@ -140,14 +140,17 @@ PILLOW = {
 @pytest.mark.parametrize("name", PILLOW)
 @pytest.mark.parametrize("strength", [-0.7, 0.5, 0.9])
 def test_operations_against_pillow(name: str, strength: float) -> None:
-    """Pillow rounds to whole numbers in between, so a value may differ by a little more than one."""
-    smooth = torch.linspace(20, 230, 16)[:, None] * torch.linspace(0.3, 1, 16)[None]
+    """Pillow rounds to whole numbers in between, so a blended value may differ by a little more than one."""
+    smooth = torch.linspace(20, 230, 40)[:, None] * torch.linspace(0.3, 1, 40)[None]
     images = torch.stack([(smooth * factor).byte() for factor in (1.0, 0.8, 0.5)])[None]
-    images = torch.cat([images, pictures(1)])
+    images = torch.cat([images, pictures(1, side=40)])
+    slack = 0.01 if name in ("equalize", "solarize", "posterize", "identity") else 2.01
     out = OPERATIONS[name](images.float(), torch.full((2,), strength))
     for image, ours in zip(images, out, strict=True):
         theirs = PILLOW[name](Image.fromarray(image.permute(1, 2, 0).numpy()), strength)
-        torch.testing.assert_close(ours, torch.from_numpy(np.array(theirs)).permute(2, 0, 1).float(), atol=2.01, rtol=0)
+        torch.testing.assert_close(
+            ours, torch.from_numpy(np.array(theirs)).permute(2, 0, 1).float(), atol=slack, rtol=0
+        )
 
 
 GEOMETRY = {

@@ -124,10 +124,14 @@ def test_the_tagger_is_the_encoders_keys() -> None:
 def test_a_layer_equals_torchs_convolution_with_time_first() -> None:
     """`torch.conv_tbc` is what fairseq runs; its kernels are k in out."""
     layer, x = GatedConvolution(4, 3, out_dim=5).double(), torch.randn(2, 7, 4).double()
-    theirs = torch.conv_tbc(x.transpose(0, 1), layer.conv.weight.permute(2, 1, 0), layer.conv.bias, 1)
+    theirs = torch.conv_tbc(
+        x.transpose(0, 1).contiguous(), layer.conv.weight.permute(2, 1, 0).contiguous(), layer.conv.bias, 1
+    )
     torch.testing.assert_close(layer(x, Context()), nn.functional.glu(theirs.transpose(0, 1), dim=-1))
     causal = CausalGatedConvolution(4, 3, out_dim=5).double()
-    theirs = torch.conv_tbc(x.transpose(0, 1), causal.conv.weight.permute(2, 1, 0), causal.conv.bias, 2)[:-2]
+    theirs = torch.conv_tbc(
+        x.transpose(0, 1).contiguous(), causal.conv.weight.permute(2, 1, 0).contiguous(), causal.conv.bias, 2
+    )[:-2]
     torch.testing.assert_close(causal(x, Context()), nn.functional.glu(theirs.transpose(0, 1), dim=-1))
 
 
@@ -189,11 +193,11 @@ def test_only_the_length_of_a_map_is_its_length() -> None:
 
 def test_the_first_weights_keep_the_variance_through_twenty_layers() -> None:
     model = tagger(ConvConfig(vocab_size=24, dim=128, depth=20, dropout=0.0))
-    spread, x = [], torch.randn(4, 64, 128)
+    spread, x = [], 0.1 * torch.randn(4, 64, 128)  # as large as embeddings are: there a gate lets half through
     for layer in model.encoder.convolutions:
-        layer.register_forward_hook(lambda _, given, out: spread.append(float(out.std())))
+        layer.register_forward_hook(lambda _, given, out: spread.append(float(out.detach().std())))
     model.encoder(x, Context())
-    assert len(spread) == 20 and 0.3 < spread[-1] / spread[0] < 3
+    assert len(spread) == 20 and 0.5 < spread[-1] / spread[0] < 2
 
 
 # ---- reach, padding, arithmetic

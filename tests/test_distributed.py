@@ -6,15 +6,24 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import pytest
 import torch
 from tiny import ENVIRONMENT, Command, corpus, losses, sets, train_words
+from torch import Tensor, nn
 
 from allyouneed import load
 from allyouneed.recipes import translation
 from allyouneed.recipes.folder import stored_settings
+from allyouneed.tasks.task import Group, trainable
+from allyouneed.training import distributed
 from allyouneed.training.checkpoint import Checkpoint
+from allyouneed.training.distributed import World
+from allyouneed.training.engine import Engine
+from allyouneed.training.progress import Silent
+from allyouneed.training.settings import TrainingSettings
 
 STEPS, HALF = 16, 10
 WORDS = sets(
@@ -209,9 +218,60 @@ def test_a_refusal_by_the_first_rank_ends_both(ddp: Path, data: Path) -> None:
     assert done.returncode != 0 and done.stderr.count("error: ") >= 1 and f"{ddp} already holds a run" in done.stderr
 
 
-def test_one_process_needs_no_torchrun() -> None:
-    from allyouneed.training import distributed
+class One(NamedTuple):
+    x: Tensor
 
+
+class Counting:
+    """See `Task`: a batch is its numbers, and what was read is counted."""
+
+    metric, players = "score", ("model",)
+
+    def __init__(self) -> None:
+        self.read: list[int] = []
+
+    def weight(self, batch: np.ndarray, epoch: int) -> int:
+        return len(batch)
+
+    tokens = weight
+
+    def collate(self, batch: np.ndarray, epoch: int) -> One:
+        self.read.append(int(batch[0]))
+        return One(torch.from_numpy(batch).float()[:, None])
+
+    def parameters(self, model: nn.Module, player: str) -> list[Group]:
+        return trainable(model)
+
+    def loss(self, model: nn.Module, batch: One, player: str) -> tuple[Tensor, dict[str, Tensor]]:
+        total = model(batch.x).square().sum()
+        return total, {"loss": total.detach()}
+
+
+@pytest.mark.parametrize("batches", [1, 2, 3, 5])
+def test_every_rank_makes_the_same_number_of_passes(
+    batches: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of sharded weights each pass is a meeting of all ranks. The mean of their gradients is that of one process."""
+    group = [np.arange(10 * i, 10 * i + i + 1) for i in range(1, batches + 1)]
+    gradients, passes, weight = [], [], 0.0
+    for world in (World(0, 2, torch.device("cpu")), World(1, 2, torch.device("cpu")), distributed.ALONE):
+        torch.manual_seed(1)
+        task = Counting()
+        settings = TrainingSettings(precision="float32", clip_norm=0, ema_decay=0)
+        engine = Engine(nn.Linear(1, 1), task, settings, tmp_path, Silent(), 1)  # type: ignore[arg-type]
+        engine.world = world
+        monkeypatch.setattr(engine.optimizers["model"], "zero_grad", lambda set_to_none: None)
+        engine._step(group, 1.0)
+        gradients.append([p.grad for p in engine.model.parameters()])
+        passes.append(len(task.read))
+        weight += engine.meter.weight
+    assert passes[0] == passes[1] == -(-batches // 2) and passes[2] == batches
+    assert weight == 2 * sum(map(len, group))
+    for first, second, alone in zip(*gradients, strict=True):
+        torch.testing.assert_close((first + second) / 2, alone)
+
+
+def test_one_process_needs_no_torchrun() -> None:
     assert "RANK" not in os.environ
     world = distributed.join()
     assert (world.rank, world.size, world.first) == (0, 1, True)

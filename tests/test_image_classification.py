@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tiny import Command, sets
 from tiny_images import CLASSES, stripes, write_files, write_idx_set, write_splits
 from torch import Tensor, nn
 
@@ -25,6 +26,7 @@ from allyouneed.recipes.image_fit import batch_for, of_side, paced
 from allyouneed.recipes.image_run import ImageRun
 from allyouneed.recipes.image_use import check_image_data, evaluate, predict_files
 from allyouneed.recipes.job import build, make_settings
+from allyouneed.recipes.jobs import JOBS
 from allyouneed.records import read_metrics
 from allyouneed.settings import override
 from allyouneed.tasks.class_scores import class_scores, full_class_scores, interval
@@ -138,6 +140,16 @@ def test_judging_leaves_the_mode_and_the_order_alone() -> None:
     torch.testing.assert_close(logits[:, 0], ((pixels / 255 - 0.5) / 0.5).mean((1, 2, 3)))
 
 
+def test_judging_drops_nothing_out() -> None:
+    task, model = (
+        task_of(Learning(12)),
+        nn.Sequential(nn.Flatten(), nn.BatchNorm1d(144), nn.Dropout(0.5), nn.Linear(144, 2)),
+    )
+    found = judge(model, task.val, task.learning)[0]
+    assert torch.equal(found, judge(model, task.val, task.learning)[0])
+    assert torch.equal(found, judge(model.eval(), task.val, task.learning)[0])
+
+
 # ---- scores ----------------------------------------------------------------------------------------------------------
 
 
@@ -220,6 +232,8 @@ def test_photographs_get_room_to_crop_larger_patches_and_a_stem(tmp_path: Path) 
 @pytest.mark.parametrize(("side", "patch"), [(8, 2), (28, 4), (32, 4), (64, 8), (128, 16), (224, 32)])
 def test_patches_grow_with_images(side: int, patch: int) -> None:
     assert of_side(make_settings(KIND, "vit", None, "default", []), side).model.patch == patch
+    given = make_settings(KIND, "vit", None, "default", ["model.patch=4"])  # and not where one is given
+    assert of_side(given, side).model.patch == 4
 
 
 def test_a_size_of_ones_own_images_is_made_to_fit(tmp_path: Path) -> None:
@@ -429,3 +443,49 @@ def test_nothing_varied_is_nothing_drawn() -> None:
     batch: Batch = task.collate(np.arange(0, 60, 5), 9)
     model = nn.Sequential(nn.Flatten(), nn.Linear(144, 2))
     torch.testing.assert_close(model(task.example(batch).images), judge(model, task.val, task.learning)[0])
+
+
+# ---- the command line ------------------------------------------------------------------------------------------------
+
+wired = pytest.mark.skipif("image-classification" not in JOBS, reason="the command is not there yet")
+TRAIN = ("train", "image-classification", "--model", "cnn", "--preset", "tiny", *sets(*WORDS))
+
+
+@wired
+def test_the_commands(command: Command, tmp_path: Path) -> None:
+    data, out = write_splits(tmp_path / "set"), tmp_path / "run"
+    code, _, told = command(*TRAIN, "--data", data, "--out", out)
+    assert code == 0 and "48 training images" in told and (out / "report.html").exists()
+    code, scores, _ = command("evaluate", out, "--split", "val", "--json")
+    assert code == 0 and json.loads(scores)["accuracy"] > 0.9
+    code, answer, _ = command("predict", out, data / "test/down/1.png", "--top-k", 2, "--json")
+    assert code == 0 and [best["label"] for best in json.loads(answer)[0]["predictions"]] == ["down", "across"]
+    code, _, told = command(*TRAIN, "--out", out, "--resume", "--set", "training.max_steps=40")
+    assert code == 0 and "resuming" in told
+
+
+@wired
+def test_what_the_command_refuses(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    odd = write_files(tmp_path / "odd", 4, side=30)
+    shutil.copytree(odd / "down", tmp_path / "one/down")
+    for data, words, says in (
+        (tmp_path / "none", (), "there is no file or folder"),
+        (tmp_path / "empty", (), "holds no images"),
+        (tmp_path / "one", (), "only one class, 'down'"),
+        (odd, ("data.image_size=30", "data.channels=3"), "the nearest that can: 28 and 32"),
+        (odd, ("data.channels=2",), "data.channels"),
+    ):
+        given = (
+            "train",
+            "image-classification",
+            "--model",
+            "vit",
+            "--data",
+            data,
+            "--out",
+            tmp_path / "run",
+            *sets(*words),
+        )
+        assert says in command.refuses(*given)
+        assert not (tmp_path / "run").exists()

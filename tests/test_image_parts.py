@@ -15,7 +15,8 @@ from allyouneed.models.lambda_networks import LambdaConfig, lambda_network
 from allyouneed.models.mixer import MixerConfig, mixer
 from allyouneed.models.spach import SpachConfig, spach
 from allyouneed.nn import lambda_layer
-from allyouneed.nn.lambda_layer import LambdaLayer, whole
+from allyouneed.nn.grid import whole
+from allyouneed.nn.lambda_layer import LambdaLayer
 from allyouneed.nn.layer import Context
 from allyouneed.nn.resnet import (
     NORMS,
@@ -292,7 +293,7 @@ def test_the_position_lambdas_take_no_more_memory_for_a_larger_batch_but_their_o
 
 
 def test_lambda_layers_stand_where_the_order_says() -> None:
-    model = lambda_network(LambdaConfig(image_size=16, dim=8, order="c-lc-ll"))
+    model = lambda_network(LambdaConfig(image_size=16, dim=8, order="c-lc-ll", stem="small"))
     found = [
         [isinstance(m, LambdaLayer) for b in stage for m in b.modules()].count(True) for stage in model.trunk.stages
     ]

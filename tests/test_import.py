@@ -16,7 +16,7 @@ from allyouneed.decoding.beam import beam
 from allyouneed.decoding.greedy import greedy
 from allyouneed.decoding.penalties import Average
 from allyouneed.errors import UserError
-from allyouneed.recipes import import_
+from allyouneed.recipes import import_marian as marian
 from allyouneed.recipes.export import export_run
 from allyouneed.recipes.import_ import import_run
 from allyouneed.recipes.runs import load
@@ -94,10 +94,10 @@ def imported(published: Published, tmp_path_factory: pytest.TempPathFactory) -> 
 
 def sides(published: Published) -> tuple[list[int], list[int]]:
     """Marian's row for each id of the run."""
-    ids = import_.Ids(published.words["<pad>"], published.words["<pad>"], 0, 1)
+    ids = marian.Ids(published.words["<pad>"], published.words["<pad>"], 0, 1)
     folder, words = published.folder, published.words
-    source = import_.source_side(read_pieces(folder / "source.spm"), words, ids)
-    target = import_.target_side(read_pieces(folder / "target.spm"), words, ids, len(words))
+    source = marian.source_side(read_pieces(folder / "source.spm"), words, ids)
+    target = marian.target_side(read_pieces(folder / "target.spm"), words, ids, len(words))
     return source.rows, target.rows
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.export import Dim, export
 
 from allyouneed.models.catalogue import CATALOGUE, System
+from allyouneed.nn.attention import Attend
 
 TASK = "image-classification"
 CLASSIFIERS = {name: system for name, system in CATALOGUE.items() if TASK in system.builds}
@@ -162,6 +163,18 @@ def test_every_pixel_reaches_the_answer(system: System, config: Any) -> None:
     model, x = built(system, config), images(config, 8).requires_grad_()
     model(x).square().sum().backward()
     assert (x.grad != 0).any(0).all()
+
+
+@every_wiring
+def test_recorded_attention_sums_to_one_and_changes_nothing(system: System, config: Any) -> None:
+    model, x = built(system, config), images(config)
+    before, maps = model(x), []
+    places = [module for module in model.modules() if isinstance(module, Attend)]
+    for attend in places:
+        attend.register_forward_pre_hook(lambda m, given: maps.append(m.weights(given[0], given[1], *given[3:])))
+    assert torch.equal(model(x), before) and len(maps) == len(places)
+    for weights in maps:
+        torch.testing.assert_close(weights.sum(-1), torch.ones_like(weights[..., 0]))
 
 
 # ---- learning

@@ -20,7 +20,7 @@ WIRINGS: dict[str, list[dict[str, Any]]] = {
         {"halting": "basic", "freeze": True, "positions": "learned", "order": "ssf"},
     ],
     "shuffle_exchange": [{"blocks": 2}],
-    "residual_shuffle_exchange": [{"blocks": 2}, {"norm": "layer"}],
+    "residual_shuffle_exchange": [{"blocks": 2}, {"norm": "length"}],
     "reformer": [
         {"chunk": 2, "local_chunk": 2, "depth": 2},
         {"order": "hfsf", "chunk": 3, "buckets": (4, 2), "ffn_chunk": 3},

@@ -1,90 +1,72 @@
-"""Recurrent layers against their equations written out, one position and one gate at a time."""
+"""Recurrences: cells against their equations and torch's, both directions against torch's packed sequences."""
 
 import pytest
 import torch
-from torch import Tensor, nn
+from recurrence_by_hand import HANDS, at, read, stirred
+from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from allyouneed.nn.layer import Context
-from allyouneed.nn.recurrent import GRU, LSTM, Recurrence
+from allyouneed.nn.masks import padding_mask
+from allyouneed.nn.recurrent import GRU, LSTM, Bidirectional, GRUCell, LSTMCell, Recurrence
 
-NOWHERE = Context()
-D = 5
-
-
-def lstm_loop(layer: LSTM, x: Tensor) -> Tensor:
-    """Hochreiter and Schmidhuber 1997 with Gers' forget gate: c = f c + i g, h = o tanh(c)."""
-    cell = layer.cell
-    h = c = x.new_zeros(len(x), D)
-    out = []
-    for t in range(x.shape[1]):
-        i, f, g, o = (x[:, t] @ cell.weight_ih.T + cell.bias_ih + h @ cell.weight_hh.T + cell.bias_hh).chunk(4, 1)
-        c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
-        h = torch.sigmoid(o) * torch.tanh(c)
-        out.append(h)
-    return torch.stack(out, 1)
+CONTEXT = Context()
+CELLS = {"lstm": LSTMCell, "gru": GRUCell}
+TORCH = {"lstm": nn.LSTM, "gru": nn.GRU}
+each_cell = pytest.mark.parametrize("kind", ["lstm", "gru"])
 
 
-def gru_loop(layer: GRU, x: Tensor) -> Tensor:
-    """Cho et al. 2014 with the reset after the matrix: h = z h + (1 - z) tanh(W x + r (U h + b))."""
-    cell, out = layer.cell, []
-    h = x.new_zeros(len(x), D)
-    for t in range(x.shape[1]):
-        ours, past = x[:, t] @ cell.weight_ih.T + cell.bias_ih, h @ cell.weight_hh.T + cell.bias_hh
-        r, z = (torch.sigmoid(a + b) for a, b in zip(ours.chunk(3, 1)[:2], past.chunk(3, 1)[:2], strict=True))
-        h = z * h + (1 - z) * torch.tanh(ours.chunk(3, 1)[2] + r * past.chunk(3, 1)[2])
-        out.append(h)
-    return torch.stack(out, 1)
+@each_cell
+def test_cell_equations_word_by_word(kind: str) -> None:
+    layer, x = stirred(Recurrence(CELLS[kind](5, 7))), torch.randn(2, 4, 5).double()
+    whole, cache = layer(x, CONTEXT), layer.init_cache(x, CONTEXT)
+    nothing = tuple(torch.zeros(7).double() for _ in cache)
+    for row in range(2):
+        torch.testing.assert_close(whole[row], read(HANDS[kind], at(layer, "cell."), x[row], nothing))
+    for place in range(4):
+        out, cache = layer.step(x[:, place : place + 1], cache, CONTEXT)
+        torch.testing.assert_close(out[:, 0], whole[:, place])
 
 
-LOOPS = {LSTM: lstm_loop, GRU: gru_loop}
-each = pytest.mark.parametrize("kind", LOOPS)
+def same_weights(ours: nn.Module, theirs: nn.Module, suffix: str = "_l0") -> None:
+    for name, parameter in ours.named_parameters():
+        parameter.data.copy_(getattr(theirs, name + suffix))
 
 
-def layer_of(kind: type[Recurrence]) -> Recurrence:
-    layer = kind(D).double()
-    for parameter in layer.parameters():
-        nn.init.normal_(parameter, std=0.7)
-    return layer
+@each_cell
+def test_parity_with_torch_outputs_and_gradients(kind: str) -> None:
+    reference, layer = TORCH[kind](5, 7, batch_first=True), Recurrence(CELLS[kind](5, 7))
+    same_weights(layer.cell, reference)
+    x = torch.randn(3, 6, 5)
+    ours, theirs = layer(x, CONTEXT), reference(x)[0]
+    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
+    ours.square().sum().backward()
+    theirs.square().sum().backward()
+    for name, parameter in layer.cell.named_parameters():
+        torch.testing.assert_close(parameter.grad, getattr(reference, name + "_l0").grad, atol=1e-5, rtol=1e-5)
 
 
-@each
-def test_it_is_its_equations(kind: type[Recurrence]) -> None:
-    layer, x = layer_of(kind), torch.randn(3, 7, D, dtype=torch.double, requires_grad=True)
-    out, expected = layer(x, NOWHERE), LOOPS[kind](layer, x)
-    torch.testing.assert_close(out, expected)
-    weight = torch.randn_like(out)
-    found = torch.autograd.grad((out * weight).sum(), [x, *layer.parameters()])
-    by_hand = torch.autograd.grad((expected * weight).sum(), [x, *layer.parameters()])
-    for ours, loop in zip(found, by_hand, strict=True):
-        torch.testing.assert_close(ours, loop)
+@each_cell
+def test_both_directions_equal_torchs_packed_sequences(kind: str) -> None:
+    """Sentences of unlike lengths: the leftward reader begins at the last token of each, and padding holds zeros."""
+    reference = TORCH[kind](5, 4, batch_first=True, bidirectional=True)
+    layer, lengths = Bidirectional(CELLS[kind], 5, 8), torch.tensor([6, 1, 4])
+    same_weights(layer.rightward.cell, reference)
+    same_weights(layer.leftward.cell, reference, "_l0_reverse")
+    x, ids = torch.randn(3, 6, 5), (torch.arange(6) < lengths[:, None]).long()
+    packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+    theirs = pad_packed_sequence(reference(packed)[0], batch_first=True)[0]
+    ours = layer(x, Context(mask=padding_mask(ids)))
+    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
+    ours.square().sum().backward()
+    theirs.square().sum().backward()
+    for name, parameter in layer.leftward.cell.named_parameters():
+        torch.testing.assert_close(parameter.grad, getattr(reference, name + "_l0_reverse").grad, atol=1e-5, rtol=1e-5)
 
 
-@each
-def test_steps_give_what_reading_gives_and_the_cache_does_not_grow(kind: type[Recurrence]) -> None:
-    layer, x = layer_of(kind), torch.randn(3, 7, D, dtype=torch.double)
-    whole, cache = layer(x, NOWHERE), layer.init_cache(x[:, :0], NOWHERE)
-    for t in range(7):
-        out, cache = layer.step(x[:, t : t + 1], cache, NOWHERE)
-        torch.testing.assert_close(out, whole[:, t : t + 1])
-        assert all(part.shape == (3, D) for part in cache)
-
-
-def test_an_lstm_remembers_at_first() -> None:
-    """The forget gate's bias is one, all others zero: a cell keeps 73 % of itself from the first day."""
-    cell = LSTM(D).cell
-    assert (cell.bias_ih + cell.bias_hh).tolist() == [0.0] * D + [1.0] * D + [0.0] * 2 * D
-
-
-@each
-def test_an_empty_text_gives_nothing(kind: type[Recurrence]) -> None:
-    assert layer_of(kind)(torch.zeros(2, 0, D).double(), NOWHERE).shape == (2, 0, D)
-
-
-@each
-def test_it_learns_under_autocast(kind: type[Recurrence]) -> None:
-    layer, x = kind(D), torch.randn(2, 40, D, requires_grad=True)
-    with torch.autocast("cpu", torch.bfloat16):
-        narrow = layer(x, NOWHERE)
-    torch.testing.assert_close(narrow.float(), layer(x, NOWHERE), atol=3e-2, rtol=0)
-    narrow.float().square().sum().backward()
-    assert all(p.grad.isfinite().all() and p.grad.any() for p in (x, *layer.parameters()))
+def test_an_lstm_remembers_at_first_and_an_empty_text_is_allowed() -> None:
+    cell = LSTM(6).cell
+    gates = (cell.bias_ih + cell.bias_hh).view(4, 6)  # input, forget, cell, output
+    assert gates[1].eq(1).all() and not gates[[0, 2, 3]].any()
+    for layer in (LSTM(6, 9), GRU(6, 9)):
+        assert layer(torch.zeros(2, 0, 6), CONTEXT).shape == (2, 0, 9)

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from allyouneed.errors import UserError
 from allyouneed.models.reformer import PRESETS, InPieces, ReformerConfig, buckets, language_model, tagger
 from allyouneed.nn.feedforward import FeedForward
 from allyouneed.nn.layer import Context
@@ -166,7 +167,7 @@ def test_axial_positions_by_hand() -> None:
     x = torch.randn(2, 7, 5)
     torch.testing.assert_close(positions(x), x + codes[:7])
     for too_long in (lambda: positions.codes(13), lambda: positions.at(x, 12)):
-        with pytest.raises(ValueError, match=r"13 tokens is longer than the 12 axial positions .* 3 x 4"):
+        with pytest.raises(UserError, match=r"13 tokens is longer than the 12 axial positions .* 3 x 4"):
             too_long()
 
 

@@ -1,25 +1,17 @@
-"""The recurrent translators: their cells, both attentions and the two directions, against loops over single words."""
-
-from collections.abc import Callable
+"""The recurrent translators: both attentions, and where the decoder starts, against loops over single words."""
 
 import pytest
 import torch
+from recurrence_by_hand import HANDS, at, read, stirred
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from allyouneed.decoding.beam import beam
 from allyouneed.decoding.greedy import greedy
 from allyouneed.models.rnn import PRESETS, RNNConfig, rnn, tagger
 from allyouneed.models.transformer import TransformerConfig, transformer
 from allyouneed.nn.alignment import AdditiveAttend, UnscaledAttend, align
-from allyouneed.nn.layer import Context
-from allyouneed.nn.masks import padding_mask
-from allyouneed.nn.recurrent import GRU, LSTM, Bidirectional, GRUCell, LSTMCell, Recurrence
 from allyouneed.tracing.record import record
 
-CONTEXT = Context()
-CELLS = {"lstm": LSTMCell, "gru": GRUCell}
-TORCH = {"lstm": nn.LSTM, "gru": nn.GRU}
 each_cell = pytest.mark.parametrize("kind", ["lstm", "gru"])
 
 
@@ -27,113 +19,6 @@ def config(**numbers: object) -> RNNConfig:
     """Widths that all differ, so that none can stand in for another."""
     given = dict(vocab_size=20, dim=6, hidden_dim=8, encoder_dim=10, depth=1, dropout=0.0)
     return RNNConfig(**(given | numbers))  # type: ignore[arg-type]
-
-
-def stirred(model: nn.Module) -> nn.Module:
-    """Biases too are drawn: a zero would hide that one is left out."""
-    for parameter in model.parameters():
-        nn.init.normal_(parameter, std=0.4)
-    return model.double().eval()
-
-
-# ---- the cells' equations, written here once more, for one word and one sentence
-
-
-def lstm_by_hand(weights: dict[str, Tensor], x: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """i, f, o = sigmoid(...), g = tanh(...); c' = f c + i g; h' = o tanh(c')."""
-    hidden, cell = state
-    i, f, g, o = (
-        (weights["weight_ih"] @ x + weights["bias_ih"] + weights["weight_hh"] @ hidden + weights["bias_hh"])
-        .view(4, -1)
-        .unbind()
-    )
-    sigmoid = lambda t: 1 / (1 + (-t).exp())  # noqa: E731
-    cell = sigmoid(f) * cell + sigmoid(i) * g.tanh()
-    return sigmoid(o) * cell.tanh(), cell
-
-
-def gru_by_hand(weights: dict[str, Tensor], x: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """r, z = sigmoid(...); n = tanh(W x + b + r (U h + c)), reset after the matrix; h' = (1 - z) n + z h."""
-    (hidden,) = state
-    below = (weights["weight_ih"] @ x + weights["bias_ih"]).view(3, -1)
-    own = (weights["weight_hh"] @ hidden + weights["bias_hh"]).view(3, -1)
-    sigmoid = lambda t: 1 / (1 + (-t).exp())  # noqa: E731
-    r, z = sigmoid(below[0] + own[0]), sigmoid(below[1] + own[1])
-    n = (below[2] + r * own[2]).tanh()
-    return ((1 - z) * n + z * hidden,)
-
-
-Hand = Callable[[dict[str, Tensor], Tensor, tuple[Tensor, ...]], tuple[Tensor, ...]]
-HANDS: dict[str, Hand] = {"lstm": lstm_by_hand, "gru": gru_by_hand}
-
-
-def at(model: nn.Module, prefix: str) -> dict[str, Tensor]:
-    """The weights below a name, the prefix taken off."""
-    return {name.removeprefix(prefix): t for name, t in model.state_dict().items() if name.startswith(prefix)}
-
-
-def read(hand: Hand, weights: dict[str, Tensor], words: Tensor, state: tuple[Tensor, ...]) -> Tensor:  # n d -> n h
-    states = []
-    for word in words:
-        state = hand(weights, word, state)
-        states.append(state[0])
-    return torch.stack(states)
-
-
-@each_cell
-def test_cell_equations_word_by_word(kind: str) -> None:
-    layer, x = stirred(Recurrence(CELLS[kind](5, 7))), torch.randn(2, 4, 5).double()
-    whole, cache = layer(x, CONTEXT), layer.init_cache(x, CONTEXT)
-    nothing = tuple(torch.zeros(7).double() for _ in cache)
-    for row in range(2):
-        torch.testing.assert_close(whole[row], read(HANDS[kind], at(layer, "cell."), x[row], nothing))
-    for place in range(4):
-        out, cache = layer.step(x[:, place : place + 1], cache, CONTEXT)
-        torch.testing.assert_close(out[:, 0], whole[:, place])
-
-
-def same_weights(ours: nn.Module, theirs: nn.Module, suffix: str = "_l0") -> None:
-    for name, parameter in ours.named_parameters():
-        parameter.data.copy_(getattr(theirs, name + suffix))
-
-
-@each_cell
-def test_parity_with_torch_outputs_and_gradients(kind: str) -> None:
-    reference, layer = TORCH[kind](5, 7, batch_first=True), Recurrence(CELLS[kind](5, 7))
-    same_weights(layer.cell, reference)
-    x = torch.randn(3, 6, 5)
-    ours, theirs = layer(x, CONTEXT), reference(x)[0]
-    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
-    ours.square().sum().backward()
-    theirs.square().sum().backward()
-    for name, parameter in layer.cell.named_parameters():
-        torch.testing.assert_close(parameter.grad, getattr(reference, name + "_l0").grad, atol=1e-5, rtol=1e-5)
-
-
-@each_cell
-def test_both_directions_equal_torchs_packed_sequences(kind: str) -> None:
-    """Sentences of unlike lengths: the leftward reader begins at the last token of each, and padding holds zeros."""
-    reference = TORCH[kind](5, 4, batch_first=True, bidirectional=True)
-    layer, lengths = Bidirectional(CELLS[kind], 5, 8), torch.tensor([6, 1, 4])
-    same_weights(layer.rightward.cell, reference)
-    same_weights(layer.leftward.cell, reference, "_l0_reverse")
-    x, ids = torch.randn(3, 6, 5), (torch.arange(6) < lengths[:, None]).long()
-    packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
-    theirs = pad_packed_sequence(reference(packed)[0], batch_first=True)[0]
-    ours = layer(x, Context(mask=padding_mask(ids)))
-    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
-    ours.square().sum().backward()
-    theirs.square().sum().backward()
-    for name, parameter in layer.leftward.cell.named_parameters():
-        torch.testing.assert_close(parameter.grad, getattr(reference, name + "_l0_reverse").grad, atol=1e-5, rtol=1e-5)
-
-
-def test_an_lstm_remembers_at_first_and_an_empty_text_is_allowed() -> None:
-    cell = LSTM(6).cell
-    gates = (cell.bias_ih + cell.bias_hh).view(4, 6)  # input, forget, cell, output
-    assert gates[1].eq(1).all() and not gates[[0, 2, 3]].any()
-    for layer in (LSTM(6, 9), GRU(6, 9)):
-        assert layer(torch.zeros(2, 0, 6), CONTEXT).shape == (2, 0, 9)
 
 
 # ---- the attentions
@@ -285,12 +170,12 @@ def test_bfloat16_training_and_decoding_stay_close_to_float32(kind: str, attenti
                 torch.testing.assert_close(logits.float(), wanted[:, place], atol=0.1, rtol=0.1)
 
 
-@pytest.mark.parametrize("attention", ["additive", "general"])
-def test_it_learns_to_turn_a_text_round(attention: str) -> None:
+@pytest.mark.parametrize("attention, steps", [("additive", 100), ("general", 160)])
+def test_it_learns_to_turn_a_text_round(attention: str, steps: int) -> None:
     """Greedy and beam search write new sentences backwards after a short training."""
     model = rnn(RNNConfig(vocab_size=10, dim=32, hidden_dim=48, depth=1, attention=attention, dropout=0.0))
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
-    for _ in range(120):
+    for _ in range(steps):
         words = torch.randint(4, 10, (32, 5))
         ids = torch.cat([torch.ones(32, 1, dtype=torch.long), words.flip(1), torch.full((32, 1), 2)], dim=1)
         loss = model.head.loss(model.hidden(words, ids[:, :-1]), ids[:, 1:])

@@ -56,6 +56,15 @@ def test_restarts_cut_the_run_into_equal_cycles(progress: float, expected: float
     assert got == pytest.approx(expected, abs=1e-12)
 
 
+@pytest.mark.parametrize(("progress", "expected"), [(0, 1.0), (0.25, 0.75), (1, 0.0), (1.5, 0.0), (-1, 1.0)])
+def test_linear(progress: float, expected: float) -> None:
+    """BERT's: up over the warm-up, then straight down to nothing."""
+    assert rate(500, progress, schedule="linear", learning_rate=2, warmup_steps=500) == pytest.approx(2 * expected)
+    assert rate(50, progress, schedule="linear", learning_rate=2, warmup_steps=500) == pytest.approx(0.2 * expected)
+    floor = rate(500, progress, schedule="linear", learning_rate=1, warmup_steps=500, final_fraction=0.2)
+    assert floor == pytest.approx(0.2 + 0.8 * expected)
+
+
 def test_constant() -> None:
     rates = [rate(step, schedule="constant", learning_rate=2, warmup_steps=4) for step in range(1, 7)]
     assert rates == [0.5, 1.0, 1.5, 2.0, 2.0, 2.0]

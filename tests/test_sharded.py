@@ -86,8 +86,11 @@ def in_ranks(ranks: int, work: Callable[[World], Any]) -> list[Any]:
 
 
 def model(step: int) -> dict[str, Tensor]:
-    torch.manual_seed(step)
-    return {"wide": torch.randn(7, 3), "bias": torch.randn(5), "one": torch.randn(1, 2), "count": torch.tensor(step)}
+    draw = torch.Generator().manual_seed(step)  # of its own: the ranks draw at the same time
+    made = {
+        name: torch.randn(shape, generator=draw) for name, shape in (("wide", (7, 3)), ("bias", 5), ("one", (1, 2)))
+    }
+    return {**made, "count": torch.tensor(step)}
 
 
 def write(folder: Path, step: int, ranks: int, keep: int = 3) -> list[Any]:

@@ -63,6 +63,7 @@ def test_wiring_is_a_rotation_of_the_bits(bits: int) -> None:
 
 def test_lengths_are_filled_to_powers_of_two() -> None:
     assert [padded_length(n) for n in (1, 2, 3, 4, 5, 8, 9, 64, 65)] == [2, 2, 4, 4, 8, 8, 16, 64, 128]
+    assert [padded_length(n, least=8) for n in (1, 5, 8, 9)] == [8, 8, 8, 16]
 
 
 class Nothing(nn.Module):
@@ -278,6 +279,8 @@ def test_filling_up_is_what_the_paper_does(page: Any) -> None:
     filled = torch.cat([ids, torch.zeros(2, 3, dtype=torch.long)], dim=1)
     assert torch.equal(model.hidden(ids), model.hidden(filled)[:, :5])
     assert torch.equal(model.hidden(filled[:, :7]), model.hidden(filled)[:, :7])
+    short = torch.cat([ids[:, :1], torch.zeros(2, 7, dtype=torch.long)], dim=1)
+    assert torch.equal(model.hidden(ids[:, :1]), model.hidden(short)[:, :1])  # the least is 8
     whole = torch.cat([filled, torch.zeros(2, 8, dtype=torch.long)], dim=1)
     assert not torch.allclose(model(whole)[:, :5], model(ids))  # the trap: the next power of two is another network
 
@@ -298,7 +301,7 @@ def test_parameters_by_the_papers_arithmetic(page: Any, dim: int, blocks: int, p
     Linked gated switches have m more each. The residual network's printed sizes are those of sorting and addition.
     """
     with torch.device("meta"):
-        model = built(page, vocab_size=13, dim=dim, blocks=blocks)
+        model = built(page, vocab_size=13, dim=dim, blocks=blocks, **({"norm": "length"} if page is residual else {}))
     count = sum(parameter.numel() for parameter in model.parameters())
     linked = 3 * dim if page is plain and blocks == 2 else 0
     assert count == (2 * blocks + 1) * (16 * dim**2 + 8 * dim) + 2 * 13 * dim + 13 + linked

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from tiny import corpus, write_corpus, write_pair
 
 from allyouneed.data import stored_pairs, streaming
+from allyouneed.data.batches import TokenStore
 from allyouneed.data.parallel import ParallelText
 from allyouneed.data.stored_pairs import PairStore, Recipe, find_stamped, find_store, make_store
 from allyouneed.data.stored_plan import StoredPlan, batch_cuts, padding_share, permuted
@@ -185,6 +186,15 @@ def test_batches_are_padded_from_the_files(folder: Path, subwords: Subwords, tmp
         assert [[i for i in line if i] for line in found.tolist()] == [[*text[row], 2] for row in rows]
         assert store.source.lengths_of(rows).tolist() == [len(text[row]) for row in rows]
         store.release()  # what was let go of is read again
+
+
+def test_stores_are_joined() -> None:
+    rows = [[5, 6], [], [7], [8, 9, 10]]
+    for cut in range(5):
+        joined = TokenStore.joined([TokenStore.of(rows[:cut]), TokenStore.of(rows[cut:])])
+        whole = TokenStore.of(rows)
+        assert np.array_equal(joined.ids, whole.ids) and np.array_equal(joined.offsets, whole.offsets)
+    assert len(TokenStore.joined([])) == 0
 
 
 def test_what_is_there_is_reused_and_another_recipe_is_not(folder: Path, subwords: Subwords, tmp_path: Path) -> None:

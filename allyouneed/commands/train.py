@@ -22,6 +22,10 @@ from allyouneed.commands.options import (
     settings_help,
 )
 
+Start = Annotated[
+    Path | None,
+    typer.Option("--from", help="A pre-trained run, or a folder of BERT's or ALBERT's, to begin from."),
+]
 app = typer.Typer(no_args_is_help=True, help="Train a model on your own data.")
 
 
@@ -42,6 +46,15 @@ def _train(
     position = train(task, out, model, preset, recipe, [*given, *(assignments or [])], resume)
     if not position.ended:
         raise typer.Exit(130)  # interrupted: the shell's code for Ctrl-C
+
+
+def _kind_of(model: str | None, start: Path | None, resume: bool) -> str | None:
+    """What is begun from says which model it is, where the command does not."""
+    if model or start is None or resume:
+        return model
+    from allyouneed.recipes.starting import system_of
+
+    return system_of(start)
 
 
 @app.command("translation", cls=settings_help("translation"))
@@ -131,9 +144,7 @@ def text_classification(
     data: Annotated[
         Path | None, typer.Option("--data", help="A TSV, CSV or JSONL table, or a folder of train, val, test.")
     ] = None,
-    start: Annotated[
-        Path | None, typer.Option("--from", help="A pre-trained run to begin from; without it from scratch.")
-    ] = None,
+    start: Start = None,
     text: Annotated[str | None, typer.Option("--text", help="The text's column.")] = None,
     pair: Annotated[str | None, typer.Option("--pair", help="The second text's column.")] = None,
     label: Annotated[str | None, typer.Option("--label", help="The label's column.")] = None,
@@ -155,4 +166,50 @@ def text_classification(
         "data.label": label,
     }
     words["training.seed"] = seed
+    model = _kind_of(model, start, resume)
     _train("text-classification", out, model, preset, recipe, words, set_, max_time, max_steps, resume)
+
+
+@app.command("tagging", cls=settings_help("tagging"))
+def tagging(
+    out: Out,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", help="Words and tags in columns, or JSONL; or a folder of train, val, test."),
+    ] = None,
+    start: Start = None,
+    model: Annotated[str | None, typer.Option("--model", help="bert or albert.")] = None,
+    preset: Annotated[str | None, typer.Option("--preset", help="tiny, mini, small, base, large, ...")] = None,
+    recipe: Recipe = "default",
+    set_: Set = None,
+    max_time: MaxTime = None,
+    max_steps: MaxSteps = None,
+    seed: Seed = None,
+    resume: Resume = False,
+) -> None:
+    """Train a tagger of words (names, parts of speech), from a pre-trained run or from scratch."""
+    words = {"data.path": data, "data.start": start, "training.seed": seed}
+    model = _kind_of(model, start, resume)
+    _train("tagging", out, model, preset, recipe, words, set_, max_time, max_steps, resume)
+
+
+@app.command("question-answering", cls=settings_help("question-answering"))
+def question_answering(
+    out: Out,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="SQuAD's JSON, or JSONL; or a folder of train, val, test.")
+    ] = None,
+    start: Start = None,
+    model: Annotated[str | None, typer.Option("--model", help="bert or albert.")] = None,
+    preset: Annotated[str | None, typer.Option("--preset", help="tiny, mini, small, base, large, ...")] = None,
+    recipe: Recipe = "default",
+    set_: Set = None,
+    max_time: MaxTime = None,
+    max_steps: MaxSteps = None,
+    seed: Seed = None,
+    resume: Resume = False,
+) -> None:
+    """Train a reader that finds the answer to a question in a passage, from a pre-trained run or from scratch."""
+    words = {"data.path": data, "data.start": start, "training.seed": seed}
+    model = _kind_of(model, start, resume)
+    _train("question-answering", out, model, preset, recipe, words, set_, max_time, max_steps, resume)

@@ -130,12 +130,12 @@ def fill_mask(
 def predict(
     run: Run,
     inputs: Annotated[
-        list[str] | None, typer.Argument(help="Files of text, a text a line; - is standard input.")
+        list[str] | None, typer.Argument(help="Files of texts or questions, one a line; - is standard input.")
     ] = None,
     top_k: Annotated[int, typer.Option("--top-k", min=1, help="So many labels for each.")] = 1,
     as_json: Json = False,
 ) -> None:
-    """Label texts, a line each (a tab between the two of a pair), with probabilities."""
+    """Classify texts, tag their words or answer questions, a line each (a tab parts the two of a pair or question)."""
     from allyouneed.recipes.predict import predict_lines
 
     print("\n".join(predict_lines(run, inputs or [], top_k, as_json)))
@@ -143,7 +143,7 @@ def predict(
 
 def export_(
     run: Run,
-    to: Annotated[str, typer.Option("--to", help="Whose model to write: ctranslate2, onnx or huggingface.")],
+    to: Annotated[str, typer.Option("--to", help="Whose model: huggingface, onnx; of a translator ctranslate2.")],
     output: Annotated[
         Path | None, typer.Option("--output", help="The folder to write; without it RUN/export/TARGET.")
     ] = None,
@@ -156,10 +156,12 @@ def export_(
 
 
 def import_(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A Marian checkpoint folder, as Hugging Face has it.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="A folder of Marian's, BERT's or ALBERT's, as Hugging Face has it.")
+    ],
     out: Annotated[Path, typer.Option("--out", help="The run folder to write.")],
 ) -> None:
-    """Make a run of a Marian checkpoint (opus-mt and the like): it translates as the checkpoint does."""
+    """Make a run of a published model: a Marian translator (opus-mt), a BERT or an ALBERT with any head."""
     from allyouneed.recipes.import_ import import_run
 
     print("\n".join([f"written: {out}", *import_run(folder, out)]))

@@ -14,6 +14,6 @@ class AlgorithmSettings(Settings):
     test_lengths: tuple[int, ...] = Field(
         (32, 64, 128, 256), min_length=1, description="Lengths at which a finished run is tested."
     )
-    batch: int = Field(64, ge=1, description="Examples of a batch.")
+    batch: int = Field(32, ge=1, description="Examples of a batch.")
     epoch: int = Field(12_800, ge=1, description="Examples after which a run is validated; none comes twice.")
     cases: int = Field(256, ge=1, description="Examples of a validation, and of each length of the test.")

@@ -1,6 +1,6 @@
 """Batches by token budget with length bucketing: a pure function of (seed, epoch), so that resuming is exact."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +18,15 @@ class TokenStore(NamedTuple):
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         flat = (index for sequence in sequences for index in sequence)
         return cls(np.fromiter(flat, dtype=np.int32, count=int(offsets[-1])), offsets)
+
+    @classmethod
+    def joined(cls, parts: Iterable["TokenStore"]) -> "TokenStore":
+        """The sequences of several stores, one after another."""
+        stores = list(parts)
+        ends = np.cumsum([0, *(len(store.ids) for store in stores)])
+        offsets = [store.offsets[1:] + start for store, start in zip(stores, ends, strict=False)]
+        ids = [np.zeros(0, dtype=np.int32), *(store.ids for store in stores)]
+        return cls(np.concatenate(ids), np.concatenate([[0], *offsets]))
 
     @property
     def lengths(self) -> np.ndarray:

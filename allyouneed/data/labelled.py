@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from allyouneed.data.files import plain_name
 from allyouneed.data.records import Records, read_records
-from allyouneed.data.splits import assign_splits, split_named
+from allyouneed.data.split_files import split_files
+from allyouneed.data.splits import assign_splits
 from allyouneed.data.tables import FORMATS
 from allyouneed.errors import UserError
 
@@ -83,19 +83,12 @@ def _check(path: Path, records: Records, read: Labelled, column: str) -> None:
 
 
 def _folder(path: Path, columns: Columns, seed: int) -> LabelledCorpus:
-    files = sorted(f for f in path.iterdir() if f.is_file() and Path(plain_name(f)).suffix.lower() in FORMATS)
-    named: dict[str, list[Path]] = {"train": [], "val": [], "test": []}
-    for file in files:
-        if split := split_named(plain_name(file)):
-            named[split].append(file)
-    if not named["train"]:
-        held = ", ".join(file.name for file in files) or "no tables"
-        raise UserError(f"{path} has no table named train (it holds {held}); name the training table train.tsv or so")
-    parts = [read_table(file, columns) for file in named["train"]]
+    files = split_files(path, FORMATS, "table")
+    parts = [read_table(file, columns) for file in files.train]
     train = Labelled(*([item for part in parts for item in part[i]] for i in range(3)))
-    tests = {Path(plain_name(file)).stem: read_table(file, columns) for file in [*named["val"][1:], *named["test"]]}
-    if named["val"]:
-        val = read_table(named["val"][0], columns)
+    tests = {name: read_table(file, columns) for name, file in files.tests.items()}
+    if files.val:
+        val = read_table(files.val, columns)
     else:
         train, val = _split(path, train, 2, seed)
     return LabelledCorpus(train, val, tests)

@@ -41,7 +41,12 @@ def log_probabilities(logits: Tensor) -> Tensor:  # ... v -> ... v
 
 
 def ordered_top(values: Tensor, index: Tensor, count: int) -> Tensor:  # b c, b c -> b count
-    """Places of the `count` largest float32 `values`; of equal ones the smaller `index` (below 2**31) first."""
+    """Places of the `count` largest float32 `values`; of equal ones the smaller `index` (below 2**31) first.
+
+    A single one is looked for where `index` rises with the place, and `argmax` gives the first of equal ones.
+    """
+    if count == 1:
+        return values.argmax(-1, keepdim=True)
     bits = (values + 0.0).view(torch.int32)  # + 0.0 turns -0.0 into 0.0, which is equal but has other bits
     rising = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits).long()  # integers in the order of the floats
     keys = (rising << 32) | (0xFFFFFFFF - index)

@@ -9,19 +9,20 @@ from torch import nn
 from allyouneed.errors import UserError
 from allyouneed.nn.packed import has_int8, has_packing, packed
 
-AUTO = ("bfloat16", "float32")
+AUTO = ("int8", "bfloat16", "float32")
 """What `auto` takes on a CPU: the first that the processor is made for (measured: docs/performance.md)."""
 
 
 def prepared(model: Any, precision: str) -> Any:
     """`model` as a search should step it: on a CPU a twin with packed weights, made of the weights as they are now.
 
-    `auto` is float32 on a GPU. What is no module (a graph, a table) is taken as it is. UserError for an arithmetic that
+    `auto` is float32 on a GPU. What is no module (a graph, a table) or has been cast already is taken as it is. UserError for an arithmetic that
     the machine does not have.
     """
-    if not isinstance(model, nn.Module):
+    first = next(model.parameters(), None) if isinstance(model, nn.Module) else None
+    if first is None or first.dtype != torch.float32:
         return model
-    device = next(model.parameters()).device
+    device = first.device
     if device.type != "cpu":
         if precision == "int8":
             raise UserError(f"decoding.precision=int8 needs a CPU, and the model is on {device}; choose bfloat16")

@@ -21,7 +21,7 @@ class DecodingSettings(Settings):
         description="Formula: gnmt ((5+n)/6)^alpha, average n^alpha, none 1; a score is log-probability / penalty.",
     )
     precision: Literal["auto", "float32", "bfloat16", "int8"] = Field(
-        "auto",
+        "float32",
         description="Arithmetic of the search on a CPU; auto is the fastest that the processor has, float32 the exact one.",
     )
     max_extra: int = Field(

@@ -21,7 +21,7 @@ from allyouneed.nn.resnet import (
     init_convolutions,
     small_stem,
     stages,
-)  # fmt: skip
+)
 from allyouneed.nn.stochastic_depth import rising
 from allyouneed.settings import Settings
 
@@ -34,7 +34,7 @@ class CnnConfig(Settings):
     classes: int = Field(10, ge=1, description="Classes; set from the data.")
     channels: int = Field(1, ge=1, description="Channels of an image; set from the data.")
     image_size: int = Field(28, ge=1, description="Side of an image in pixels; set from the data. Any size will do.")
-    dim: int = Field(64, ge=1, description="Width of the first stage; each later stage doubles it.")
+    dim: int = Field(48, ge=1, description="Width of the first stage; each later stage doubles it.")
     order: str = Field(
         "b-bb-bb", pattern="^[bc]+(-[bc]+)*$", description="Blocks by letter (b basic, c bottleneck), stages by dash."
     )

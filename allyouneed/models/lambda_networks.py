@@ -10,22 +10,24 @@ from pydantic import Field, model_validator
 from torch import nn
 
 from allyouneed.nn.classifier import MapClassifier
-from allyouneed.nn.lambda_layer import LambdaLayer, whole
+from allyouneed.nn.grid import whole
+from allyouneed.nn.lambda_layer import LambdaLayer
 from allyouneed.nn.resnet import (
     Place,
     ResNet,
     SqueezeExcite,
     bottleneck,
+    half_stem,
     imagenet_stem,
     init_convolutions,
     small_stem,
     stages,
-)  # fmt: skip
+)
 from allyouneed.nn.stems import deep_stem
 from allyouneed.nn.stochastic_depth import rising
 from allyouneed.settings import Settings
 
-STEMS = {"small": (small_stem, 1), "imagenet": (imagenet_stem, 4), "deep": (deep_stem, 4)}
+STEMS = {"small": (small_stem, 1), "half": (half_stem, 2), "imagenet": (imagenet_stem, 4), "deep": (deep_stem, 4)}
 
 
 class LambdaConfig(Settings):
@@ -34,14 +36,14 @@ class LambdaConfig(Settings):
     classes: int = Field(10, ge=1, description="Classes; set from the data.")
     channels: int = Field(1, ge=1, description="Channels of an image; set from the data.")
     image_size: int = Field(28, ge=1, description="Side of an image in pixels; set from the data.")
-    dim: int = Field(32, ge=1, description="Width of the first stage's bottlenecks; each later stage doubles it.")
+    dim: int = Field(64, ge=1, description="Width of the first stage's bottlenecks; each later stage doubles it.")
     order: str = Field(
-        "cc-cl-ll", pattern="^[cel]+(-[cel]+)*$",
+        "cl-cl", pattern="^[cel]+(-[cel]+)*$",
         description="Blocks by letter (c convolution, e the same with squeeze-excite, l lambda), stages by dash.",
     )  # fmt: skip
-    stem: Literal["small", "imagenet", "deep"] = Field(
-        "small",
-        description="3x3 at full size; 7x7 and a maximum; or four 3x3 (ResNet-RS). The last two quarter the map.",
+    stem: Literal["small", "half", "imagenet", "deep"] = Field(
+        "half",
+        description="3x3 (small), with stride 2 (half), 7x7 and a maximum, or four 3x3 (ResNet-RS): a quarter.",
     )
     heads: int = Field(4, ge=1, description="Queries per place, which share its lambda.")
     key_dim: int = Field(16, ge=1, description="Width of queries and keys, k in the paper.")
@@ -116,8 +118,7 @@ def lambda_network(c: LambdaConfig) -> MapClassifier:
         stages(c.order, c.dim, c.dim, reduction, makers, dict.fromkeys(makers, 4)),
     )
     init_convolutions(trunk)
-    model = MapClassifier(trunk, 4 * c.dim << c.order.count("-"), c.classes, c.dropout)
-    return model
+    return MapClassifier(trunk, 4 * c.dim << c.order.count("-"), c.classes, c.dropout)
 
 
 def middle(at: Place, c: LambdaConfig) -> nn.Module:

@@ -19,10 +19,11 @@ NORMS = {"length": LengthNorm, "layer": nn.LayerNorm}
 
 
 class ResidualShuffleExchangeConfig(ExchangeConfig):
-    """The paper has two blocks, one for sorting."""
+    """The paper has two blocks, one for sorting. Its words and its code have different norms; the words' learns sooner
+    here and goes further beyond the lengths of training."""
 
-    norm: Literal["length", "layer"] = Field(
-        "length", description="In each switch: over the places of a text (the code) or over channels (the paper)."
+    norm: Literal["layer", "length"] = Field(
+        "layer", description="In each switch: over channels (the paper) or over the places of a text (its code)."
     )
     kept: float = Field(0.9, gt=0, lt=1, description="How much of its input a switch passes on at first.")
 
@@ -30,9 +31,10 @@ class ResidualShuffleExchangeConfig(ExchangeConfig):
 PRESETS = {
     "small": ResidualShuffleExchangeConfig(),
     "tiny": ResidualShuffleExchangeConfig(dim=48),
-    "paper-sorting": ResidualShuffleExchangeConfig(dim=192),
-    "paper-addition": ResidualShuffleExchangeConfig(dim=192, blocks=2),  # and duplication, reversal
-    "paper-multiplication": ResidualShuffleExchangeConfig(dim=384, blocks=2),
+    # As the published code computes them.
+    "paper-sorting": ResidualShuffleExchangeConfig(dim=192, norm="length"),
+    "paper-addition": ResidualShuffleExchangeConfig(dim=192, blocks=2, norm="length"),  # and duplication, reversal
+    "paper-multiplication": ResidualShuffleExchangeConfig(dim=384, blocks=2, norm="length"),
 }
 
 

@@ -4,6 +4,7 @@ image -> patches, each a vector, + class token + positions -> (self, feed-forwar
 -> class token or mean -> logits.
 """
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
@@ -26,7 +27,8 @@ from allyouneed.nn.grid import (
     RasterPositions,
     offsets,
     resample,
-)  # fmt: skip
+    whole,
+)
 from allyouneed.nn.layer import Layer
 from allyouneed.nn.patches import ImageInput, Patches, grid_side
 from allyouneed.nn.stack import Stack
@@ -113,7 +115,7 @@ class RelativeAttend(Attend):
     def __init__(self, grid: Grid, head_dim: int, prefix: int, dropout: float = 0.0):
         super().__init__(dropout)
         self.grid, self.prefix = grid, prefix
-        self.places = (2 * grid[0] - 1) * (2 * grid[1] - 1)
+        self.places = math.prod(whole(grid))
         self.table = nn.Parameter(torch.randn(self.places + 3 * prefix, head_dim) * 0.02)
         self.rows = Constant(partial(token_offsets, grid, prefix))
 
@@ -131,8 +133,8 @@ class RelativeAttend(Attend):
 
     def resampled(self, grid: Grid, mode: str) -> dict[str, Tensor]:
         """The parameters for another grid: the middle of the table, offset zero, stays where it is."""
-        y, x = self.grid
-        table = resample(self.table[: self.places].unflatten(0, (2 * y - 1, -1)), tuple(2 * n - 1 for n in grid), mode)  # type: ignore[arg-type]
+        rows = self.table[: self.places].unflatten(0, whole(self.grid))
+        table = resample(rows, whole(grid), mode)
         return {"table": torch.cat([table.flatten(0, 1), self.table[self.places :]])}
 
 
@@ -140,7 +142,7 @@ def token_offsets(grid: Grid, prefix: int) -> Tensor:  # n n
     """`offsets` with a class token before the patches, whose rows of the table come last."""
     rows = offsets(grid)
     if prefix:
-        places = (2 * grid[0] - 1) * (2 * grid[1] - 1)
+        places = math.prod(whole(grid))
         rows = F.pad(F.pad(rows, (0, 0, 1, 0), value=places), (1, 0), value=places + 1)
         rows[0, 0] = places + 2
     return rows

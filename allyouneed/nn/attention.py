@@ -89,14 +89,16 @@ class GrowingKeyValues:
         room, written = self.room, self.written
         if n + more > room[0].shape[2] or written[0] != n:
             added = (0, 0, 0, max(more, self.ROOM))
-            room, written = tuple(F.pad(t, added) for t in (self.keys, self.values)), [n]
+            room, written = (F.pad(self.keys, added), F.pad(self.values, added)), [n]
         for place, new in zip(room, (keys, values), strict=True):
             place[:, :, n : n + more] = new
         written[0] = n + more
         return GrowingKeyValues(room, n + more, written)
 
     def select(self, rows: Tensor) -> "GrowingKeyValues":
-        return GrowingKeyValues(tuple(t.index_select(0, rows) for t in self.room), self.length, [self.length])
+        keys, values = self.room
+        room = (keys.index_select(0, rows), values.index_select(0, rows))
+        return GrowingKeyValues(room, self.length, [self.length])
 
 
 class SelfAttention(Layer):

@@ -32,6 +32,11 @@ def resample(table: Tensor, grid: Grid, mode: str = "scipy") -> Tensor:  # y x d
     return found[0].permute(1, 2, 0)
 
 
+def whole(grid: Grid) -> Grid:
+    """Rows and columns of a table of offsets in which every place of a grid finds every other."""
+    return 2 * grid[0] - 1, 2 * grid[1] - 1
+
+
 def offsets(grid: Grid) -> Tensor:  # n n
     """For each pair of places n, m the row of a table of (2y - 1) (2x - 1) offsets, place m minus place n."""
     rows, columns = torch.meshgrid(torch.arange(grid[0]), torch.arange(grid[1]), indexing="ij")

@@ -12,6 +12,7 @@ from torch.autograd.function import once_differentiable
 from allyouneed.nn.masks import causal_mask, combine
 
 SHORT = 128
+SHORT_BFLOAT16 = 512  # the library's kernel is slower still there: 2.9 times at 197 keys, training (docs/performance.md)
 """Up to this many keys two batched products beat the CPU flash kernel: its backward pass is slow there, and in bfloat16
 its forward pass too, by 2 to 4 times at one query, which is what decoding asks (docs/performance.md)."""
 
@@ -98,7 +99,8 @@ def attention(
     if causal and n > 1:
         mask = combine(mask, causal_mask(n, m, q.device))
     eager = q.device.type == "cpu" and dropout == 0.0 and not torch.compiler.is_compiling()
-    if eager and 0 < m <= SHORT and n <= SHORT and q.shape[0] == k.shape[0]:
+    short = SHORT_BFLOAT16 if q.dtype == torch.bfloat16 else SHORT
+    if eager and 0 < m <= short and n <= short and q.shape[0] == k.shape[0]:
         learning = torch.is_grad_enabled() and (q.requires_grad or k.requires_grad or v.requires_grad)
         return _ShortAttention.apply(q, k, v, mask) if learning else _short_attention(q, k, v, mask)
     if mask is not None or dropout or m == 0:

@@ -8,16 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from allyouneed.nn.grid import Grid
+from allyouneed.nn.grid import Grid, whole
 from allyouneed.nn.patches import to_map, to_tokens
 
 LARGE = 1024
 """More places than this, and a scope is seen by a convolution: the table spread over all pairs would take n m k."""
-
-
-def whole(grid: Grid) -> Grid:
-    """The scope in which every place of a grid sees every other."""
-    return 2 * grid[0] - 1, 2 * grid[1] - 1
 
 
 class LambdaLayer(nn.Module):

@@ -49,6 +49,9 @@ class LocalAttend(Attend):
         dropout, n = self.dropout if self.training else 0.0, q.shape[2]
         if not torch.compiler.is_compiling() and n <= SHORT:
             return attention(q, k, v, combine(self.dense_mask(n, q.device), mask), dropout=dropout)
+        assert mask is None or mask.shape[-2] == 1, (
+            "Chunks take a mask of keys, b 1 1 n; one of n x n is what they avoid."
+        )
         places = torch.arange(n, dtype=torch.float32, device=q.device).view(1, 1, n)
         keys = places if mask is None else places.masked_fill(~mask[:, 0], NOWHERE)  # 1|b 1 n
         q = q * q.shape[-1] ** -0.5

@@ -53,8 +53,7 @@ class LSHAttend(SharedAttend):
     def set_rounds(self, rounds: int) -> None:
         """More rounds find more of what exact attention would look at; a trained model may be given other than it had."""
         heads, head_dim, _, columns = self.rotations.shape
-        drawn = torch.randn(rounds, heads, head_dim, columns, generator=torch.Generator().manual_seed(0))
-        self.rotations = drawn.permute(1, 2, 0, 3).contiguous().to(self.rotations)
+        self.rotations = torch.randn(heads, head_dim, rounds, columns).to(self.rotations)
 
     def hash(self, q: Tensor, rotations: Tensor) -> Tensor:  # b h n k -> b h R n
         """Buckets: in each group of columns the axis, or its opposite, that a rotated vector lies nearest to."""
@@ -96,6 +95,9 @@ class LSHAttend(SharedAttend):
         n, c = q.shape[2], self.chunk
         if not torch.compiler.is_compiling() and n <= c:
             return self.exact(q, k, v, mask, dropout)
+        assert mask is None or mask.shape[-2] == 1, (
+            "Chunks take a mask of keys, b 1 1 n; one of n x n is what they avoid."
+        )
         cut = chunks_of(n, c), c
         real, fill = None if mask is None else mask[:, 0], cut[0] * c - n
         if torch.compiler.is_compiling() or fill:

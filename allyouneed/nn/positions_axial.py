@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from allyouneed.errors import UserError
+
 
 class AxialPositions(nn.Module):
     """Adds [row's vector; column's vector], learned, for texts of up to rows * columns tokens.
@@ -25,9 +27,9 @@ class AxialPositions(nn.Module):
     def check(self, length: int) -> None:
         longest = self.rows.shape[0] * self.columns.shape[0]
         if length > longest:
-            raise ValueError(
-                f"A text of {length} tokens is longer than the {longest} axial positions of this model, "
-                f"{self.rows.shape[0]} x {self.columns.shape[0]}; shorten it, or train with more of them."
+            raise UserError(
+                f"a text of {length} tokens is longer than the {longest} axial positions of this model, "
+                f"{self.rows.shape[0]} x {self.columns.shape[0]}; shorten it, or train with a larger model.positions_shape"
             )
 
     def codes(self, length: int) -> Tensor:  # n d

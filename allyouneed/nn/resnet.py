@@ -197,9 +197,16 @@ def imagenet_stem(channels: int, dim: int, norm: NormOf) -> nn.Sequential:
     )
 
 
-def small_stem(channels: int, dim: int, norm: NormOf) -> nn.Sequential:
-    """3x3 at full size, for images of a few dozen pixels: reduction 1."""
-    return nn.Sequential(OrderedDict(conv=convolution(channels, dim, 3), norm=norm(dim), relu=nn.ReLU(inplace=True)))
+def small_stem(channels: int, dim: int, norm: NormOf, stride: int = 1) -> nn.Sequential:
+    """3x3, for images of a few dozen pixels: reduction 1, or 2 with stride 2."""
+    return nn.Sequential(
+        OrderedDict(conv=convolution(channels, dim, 3, stride), norm=norm(dim), relu=nn.ReLU(inplace=True))
+    )
+
+
+def half_stem(channels: int, dim: int, norm: NormOf) -> nn.Sequential:
+    """`small_stem` at half the size: reduction 2."""
+    return small_stem(channels, dim, norm, 2)
 
 
 def init_convolutions(model: nn.Module) -> None:

@@ -161,6 +161,8 @@ class _Reversible(torch.autograd.Function):
                 ctx.runs.append((Generators.now(x.device), tape))
                 with _on(tape):
                     next_up, other = other, next_up + layer(other, context)
+                # Copied now that the layer's own tensors are gone: what stays must not lie between them and hold their room.
+                tape.made = [made.clone() for made in tape.made]
         out = _side_by_side(next_up, other, len(layers))
         ctx.save_for_backward(out)
         return out
@@ -171,7 +173,7 @@ class _Reversible(torch.autograd.Function):
         """Undoes the layers from the last to the first; `a` is always the stream that the layer added to."""
         (out,) = ctx.saved_tensors
         streams, grads = list(out.chunk(2, -1)), list(grad.chunk(2, -1))
-        found: dict[int, Tensor] = {}
+        found = {id(weight): torch.zeros_like(weight) for weight in ctx.weights}  # all at once, for the same reason
         before = Generators.now(out.device)
         for i in reversed(range(len(ctx.layers))):
             a, b = i % 2, 1 - i % 2
@@ -181,7 +183,7 @@ class _Reversible(torch.autograd.Function):
             grads[b] = grads[b] + grad_b
             for weight, made in zip(own, grad_own, strict=True):
                 if made is not None:
-                    found[id(weight)] = found[id(weight)] + made if id(weight) in found else made
+                    found[id(weight)] += made
         before.put_back(out.device)
         return (grads[0] + grads[1], None, None, *(found.get(id(weight)) for weight in ctx.weights))
 

@@ -28,9 +28,9 @@ class ExchangeConfig(Settings):
     dropout: float = Field(0.1, ge=0, lt=1, description="Divided by log2 n, after each switch.")
 
 
-def padded_length(n: int) -> int:
-    """The power of two that n places need, at least two."""
-    return 1 << max(n - 1, 1).bit_length()
+def padded_length(n: int, least: int = 2) -> int:
+    """The power of two that n places need."""
+    return 1 << (max(n, least) - 1).bit_length()
 
 
 def unshuffle(x: Tensor) -> Tensor:  # b n d -> b n d
@@ -173,11 +173,14 @@ class ShuffleExchange(Layer):
 
 
 class ExchangeTagger(Tagger):
-    """A tagger that fills its texts with padding to a power of two: padding tokens have a vector as all others have."""
+    """A tagger that fills its texts with padding to a power of two: padding tokens have a vector as all others have.
+
+    The least is 8, as in the published codes: over two or four places a `LengthNorm` leaves next to nothing.
+    """
 
     def hidden(self, ids: Tensor) -> Tensor:  # b n -> b n d
         n = ids.shape[1]
-        whole = F.pad(ids, (0, padded_length(n) - n), value=self.pad)
+        whole = F.pad(ids, (0, padded_length(n, least=8) - n), value=self.pad)
         return self.encoder(self.source(whole), Context())[:, :n]
 
 

@@ -29,7 +29,7 @@ KIND = Kind(
     groups={"data": AlgorithmSettings()},
     system="residual_shuffle_exchange",
     builds=("algorithm", "translation", "language-model"),
-    training=TrainingSettings(label_smoothing=0.0, learning_rate=2e-3, warmup_steps=100, ema_decay=0.99),
+    training=TrainingSettings(label_smoothing=0.0, learning_rate=3e-3, warmup_steps=50, ema_decay=0.99),
     fitted=frozenset({"vocab_size", "positions_length"}),
 )
 

@@ -1,5 +1,6 @@
 """What runs of encoders share: their pieces in the run folder, weights to begin from, and texts as vectors."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from allyouneed.errors import UserError
 from allyouneed.recipes import folder as run_folder
 from allyouneed.recipes.job import Kind, build
 from allyouneed.settings import override
-from allyouneed.training.checkpoint import load_tensors, write_text
+from allyouneed.training.checkpoint import write_text
 from allyouneed.training.memory import keep_freed_memory
 
 
@@ -28,6 +29,25 @@ def load_subwords(folder: Path) -> EncoderSubwords:
     return EncoderSubwords.load(path)
 
 
+def save_labels(labels: Sequence[str], folder: Path) -> None:
+    write_text(folder / "labels.json", json.dumps(list(labels), ensure_ascii=False))
+
+
+def load_labels(folder: Path, count: int) -> list[str]:
+    """The names of the classes in the order of the model's answers."""
+    path = folder / "labels.json"
+    try:
+        labels = [str(label) for label in json.loads(path.read_text(encoding="utf-8"))]
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(f"{path} is missing or damaged ({type(error).__name__}); restore it from a copy") from None
+    if len(labels) != count:
+        raise UserError(
+            f"{path} names {len(labels)} labels and the model of config.yaml has {count}, so one of them is another "
+            "run's; restore it from a copy"
+        )
+    return labels
+
+
 def fitted(settings: Any, subwords: EncoderSubwords) -> Any:
     """The settings with the size of the vocabulary, its padding, and positions for the longest text."""
     longest = max(settings.data.length, settings.model.positions_length)
@@ -39,6 +59,7 @@ class EncoderRun:
     """A trained encoder with its pieces; the subclasses add what its head is for."""
 
     kind: Kind
+    labels: list[str] | None = None  # names of the classes, where the head has some
 
     def __init__(self, folder: str | Path, device: str | None = None):
         keep_freed_memory()
@@ -75,18 +96,3 @@ class EncoderRun:
             hidden = self.hidden_states(ids).float().cpu()
             out[part] = (hidden * real).sum(1) / real.sum(1)
         return out
-
-
-def begin_from(model: nn.Module, start: Path) -> list[str]:
-    """Copies the body's weights of another run into a model; what the other has no weights for stays fresh."""
-    tensors = load_tensors(start / "model.safetensors")
-    own = model.state_dict()
-    body = {name: tensor for name, tensor in tensors.items() if name.startswith("body.")}
-    unfit = [name for name, tensor in body.items() if name in own and own[name].shape != tensor.shape]
-    if not body or unfit:
-        what = f"{unfit[0]} has another shape there" if unfit else "it has no weights of an encoder's body"
-        raise UserError(f"the model cannot begin from {start}: {what}; use the sizes of that run")
-    known = {name: tensor for name, tensor in body.items() if name in own}
-    model.load_state_dict({**own, **known})
-    fresh = sorted(set(own) - set(known))
-    return [f"{len(known)} tensors from {start}; fresh: {', '.join(fresh[:6])}{' ...' if len(fresh) > 6 else ''}"]

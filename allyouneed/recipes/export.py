@@ -9,11 +9,14 @@ from typing import Any, NamedTuple
 from allyouneed.decoding.translate import Translator
 from allyouneed.errors import UserError
 from allyouneed.recipes import folder as run_folder
+from allyouneed.recipes.encoder_run import EncoderRun
+from allyouneed.recipes.runs import load
 from allyouneed.recipes.translation import KIND
 from allyouneed.recipes.translation_run import TranslationRun
 from allyouneed.recipes.whole import write_whole
 from allyouneed.tasks.translation import Vocabulary
-from allyouneed.weights import export_ctranslate2, export_huggingface, export_onnx
+from allyouneed.weights import export_ctranslate2, export_encoders, export_huggingface, export_onnx, onnx_encoder
+from allyouneed.weights.encoders import FAMILIES
 
 
 class Target(NamedTuple):
@@ -24,7 +27,7 @@ class Target(NamedTuple):
     packages: tuple[str, ...]
     extra: str
     obstacles: Callable[[Any], list[str]]
-    write: Callable[[TranslationRun, Path], list[str]]
+    write: Callable[[Any, Path], list[str]]  # the opened run, a new folder -> what a user should know
 
 
 def _to_ctranslate2(run: TranslationRun, folder: Path) -> list[str]:
@@ -44,16 +47,43 @@ def _to_huggingface(run: TranslationRun, folder: Path) -> list[str]:
     return export_huggingface.write(run.model, settings.model, *run.vocabulary, settings.decoding, folder)  # type: ignore[arg-type]
 
 
+def _encoder_to_huggingface(run: EncoderRun, folder: Path) -> list[str]:
+    settings = run.settings
+    return export_encoders.write(
+        settings.system, settings.task, run.model, settings.model, run.subwords, folder, run.labels
+    )
+
+
+def _encoder_to_onnx(run: EncoderRun, folder: Path) -> list[str]:
+    settings = run.settings
+    return onnx_encoder.write(settings.task, run.model, settings.model, run.subwords, folder, run.labels)
+
+
+ONNX = ("onnx", "onnxscript", "onnxruntime")
 TRANSFORMER = ("transformer",)
-TARGETS = {
+TRANSLATION = {
     "ctranslate2": Target(
         "CTranslate2", TRANSFORMER, ("ctranslate2",), "ct2", export_ctranslate2.obstacles, _to_ctranslate2
     ),
-    "onnx": Target("ONNX", None, ("onnx", "onnxscript", "onnxruntime"), "export", export_onnx.obstacles, _to_onnx),
+    "onnx": Target("ONNX", None, ONNX, "export", export_onnx.obstacles, _to_onnx),
     "huggingface": Target(
         "transformers", TRANSFORMER, ("transformers",), "huggingface", export_huggingface.obstacles, _to_huggingface
     ),
 }
+ENCODER = {
+    "huggingface": Target(
+        "transformers", tuple(FAMILIES), (), "huggingface", export_encoders.obstacles, _encoder_to_huggingface
+    ),
+    "onnx": Target("ONNX", None, ONNX, "export", export_encoders.obstacles, _encoder_to_onnx),
+}
+TARGETS: dict[str, dict[str, Target]] = {
+    "translation": TRANSLATION,
+    "masked-lm": ENCODER,
+    "text-classification": ENCODER,
+    "tagging": ENCODER,
+    "question-answering": ENCODER,
+}
+"""By what a run was trained for."""
 
 
 def export_run(folder: Path, to: str, output: Path | None = None) -> tuple[Path, list[str]]:
@@ -62,23 +92,33 @@ def export_run(folder: Path, to: str, output: Path | None = None) -> tuple[Path,
     Raises UserError, before anything is written, for a target that is not known or not installed, an output that
     exists, and a setting of the model that the target cannot express.
     """
-    if to not in TARGETS:
-        raise UserError(f"--to {to} is not known; choose one of {', '.join(TARGETS)}")
-    target = TARGETS[to]
+    target = target_named(folder, to)
     output = output or folder / "export" / to
     if output.exists():
         raise UserError(f"{output} exists already; remove it, or choose another --output")
-    run = TranslationRun(folder)
-    _refuse(run, target)
+    run = load(folder, "cpu")
+    _refuse(run.settings, target)
     _need(target.packages, target.extra, target.title)
     return output, write_whole(output, lambda aside: target.write(run, aside))
 
 
-def _refuse(run: TranslationRun, target: Target) -> None:
-    system = run.settings.system
-    if target.systems is not None and system not in target.systems:
-        raise UserError(f"{target.title} has no place for a model of the system {system}; --to onnx has")
-    obstacles = target.obstacles(run.settings.model)
+def target_named(folder: Path, to: str) -> Target:
+    """The target among those that a run's task has."""
+    if not folder.is_dir():
+        raise UserError(f"there is no run folder {folder}; give the folder that training wrote")
+    task = run_folder.stored_task(folder)
+    targets = TARGETS.get(task, {})
+    if not targets:
+        raise UserError(f"{folder} is a run of {task}, for which there is no export; there is for {', '.join(TARGETS)}")
+    if to not in targets:
+        raise UserError(f"--to {to} is not known for a run of {task}; choose one of {', '.join(targets)}")
+    return targets[to]
+
+
+def _refuse(settings: Any, target: Target) -> None:
+    if target.systems is not None and settings.system not in target.systems:
+        raise UserError(f"{target.title} has no place for a model of the system {settings.system}; --to onnx has")
+    obstacles = target.obstacles(settings.model)
     if obstacles:
         raise UserError(f"{target.title} cannot express {'; '.join(obstacles)}; --to onnx can")
 

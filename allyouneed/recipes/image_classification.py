@@ -1,6 +1,8 @@
 """Image classification from settings to a run: images, their size and colour, augmentation, and the run folder."""
 
 import json
+import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,13 +23,10 @@ from allyouneed.recipes.job import Kind, Prepared
 from allyouneed.settings import override
 from allyouneed.tasks.image_classification import ImageClassificationTask, Learning
 from allyouneed.training.checkpoint import write_text
-from allyouneed.training.progress import Bar
 from allyouneed.training.settings import TrainingSettings
 
 MARGIN = 8 / 7
 """Photographs are kept by so much larger than the model reads: training crops from them, and use takes their middle."""
-
-SLOW = 2000  # image files from which on decoding shows a bar
 
 FASHION = "T-shirt,trouser,pullover,dress,coat,sandal,shirt,sneaker,bag,boot"
 RECIPES: dict[str, list[str]] = {
@@ -41,13 +40,14 @@ RECIPES: dict[str, list[str]] = {
 PRESETS: dict[str, list[str]] = {
     "cnn": ["training.learning_rate=0.002"],
     "lambda": ["training.learning_rate=0.002"],
+    "spach": ["training.learning_rate=0.002"],
     # The embedded digits in less than a minute: a small model learns at a higher rate.
     "vit/digits": [
         "model.positions=sincos", "augment.shift=0.125", "data.batch_size=64", "training.max_epochs=60",
         "training.validate_every=115", "training.learning_rate=0.004", "training.warmup_steps=100",
         "training.ema_decay=0.99", "training.beta2=0.999",
     ],
-    "cnn/tiny": ["training.learning_rate=0.004", "training.ema_decay=0.99"],
+    "cnn/tiny": ["training.learning_rate=0.004", "training.ema_decay=0.99", "training.max_epochs=30"],
 }  # fmt: skip
 """Settings of training, data and augmentation that belong to a model or to a preset of it."""
 
@@ -113,15 +113,23 @@ def galleries(settings: Any, corpus: ImageCorpus) -> tuple[Gallery, Gallery]:
 
 
 def opened(settings: Any, images: Images, classes: Sequence[str], shape: Shape | None = None) -> Gallery:
-    """The images decoded, with a bar where it takes long."""
-    bar = Bar("decoding") if len(images) >= SLOW and not isinstance(images.sources, np.ndarray) else None
-    progress: Progress | None = (lambda share: bar.progress(share, None, {})) if bar else None
+    """The images decoded, with a line now and then where it takes long."""
     data = settings.data
-    try:
-        return open_gallery(images, classes, shape or shape_of(settings), data.cache_gb, data.workers, progress)
-    finally:
-        if bar:
-            bar.close()
+    progress = None if isinstance(images.sources, np.ndarray) else told("decoding images")
+    return open_gallery(images, classes, shape or shape_of(settings), data.cache_gb, data.workers, progress)
+
+
+def told(title: str, every: float = 15.0) -> Progress:
+    """Progress in plain lines, which do not get in the way of the bar of the training that follows."""
+    last = time.monotonic()
+
+    def tell(share: float) -> None:
+        nonlocal last
+        if time.monotonic() - last >= every:
+            last = time.monotonic()
+            print(f"{title} {share:4.0%}", file=sys.stderr, flush=True)
+
+    return tell
 
 
 def learning_of(settings: Any) -> Learning:

@@ -73,6 +73,8 @@ class Job(NamedTuple):
     """(settings, recipe) -> settings of a new run with data that a recipe fetches."""
     begin: Callable[[nn.Module, Any], list[str]] = lambda model, settings: []
     """(fresh model, settings) -> weights from elsewhere copied in; what to say of it."""
+    predict: Callable[[Any, Sequence[str], int, bool], list[str]] | None = None
+    """(opened run, files, how many answers, whether as JSON) -> lines of answers, where `allyouneed predict` serves it."""
 
 
 def system_named(kind: Kind, system: str) -> System:

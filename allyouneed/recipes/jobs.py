@@ -1,7 +1,15 @@
 """All kinds of training, by the names that follow `allyouneed train`."""
 
 from allyouneed.errors import UserError
-from allyouneed.recipes import algorithm, language_model, masked_lm, text_classification, translation
+from allyouneed.recipes import (
+    algorithm,
+    language_model,
+    masked_lm,
+    question_answering,
+    tagging,
+    text_classification,
+    translation,
+)
 from allyouneed.recipes.conclude import conclude
 from allyouneed.recipes.job import Job
 from allyouneed.recipes.translation_run import TranslationRun
@@ -26,6 +34,25 @@ JOBS = {
         text_classification.TextClassificationRun,
         text_classification.evaluate,
         begin=text_classification.begin,
+        predict=text_classification.predict,
+    ),
+    "tagging": Job(
+        tagging.KIND,
+        tagging.prepare,
+        tagging.conclude,
+        tagging.TaggingRun,
+        tagging.evaluate,
+        begin=tagging.begin,
+        predict=tagging.predict,
+    ),
+    "question-answering": Job(
+        question_answering.KIND,
+        question_answering.prepare,
+        question_answering.conclude,
+        question_answering.QuestionRun,
+        question_answering.evaluate,
+        begin=question_answering.begin,
+        predict=question_answering.predict,
     ),
     "algorithm": Job(algorithm.KIND, algorithm.prepare, algorithm.conclude, algorithm.AlgorithmRun, algorithm.evaluate),
 }

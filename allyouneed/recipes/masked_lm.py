@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
+from allyouneed.data.batches import plan
 from allyouneed.data.documents import Document, Documents, read_documents
 from allyouneed.data.encoder_settings import DocumentSettings
 from allyouneed.data.encoder_subwords import EncoderSubwords
@@ -18,8 +20,9 @@ from allyouneed.recipes import folder as run_folder
 from allyouneed.recipes.encoder_run import EncoderRun, fitted, load_subwords, save_subwords
 from allyouneed.recipes.job import Kind, Prepared
 from allyouneed.settings import override
-from allyouneed.tasks.masked_lm import MaskedLMTask
+from allyouneed.tasks.masked_lm import MaskedLMTask, Short
 from allyouneed.tracing.report import picture_of_learning
+from allyouneed.training import distributed
 from allyouneed.training.checkpoint import write_text
 from allyouneed.training.settings import TrainingSettings
 
@@ -53,10 +56,13 @@ def prepare(settings: Any, folder: Path, resuming: bool) -> Prepared:
     pair = _possible_pair(settings, documents)
     settings = override(settings, [f"model.pair={pair}"])
     masking = Masking(data.share, data.masked, data.kept, data.whole_words, data.ngram)
-    train, val = (Instances(_encoded(part, subwords), subwords, data.length, pair) for part in documents)
+    encoded = [_encoded(part, subwords) for part in documents]
+    train, val = (Instances(part, subwords, data.length, pair) for part in encoded)
+    settings, short = _short(settings, encoded[0], subwords)
     task = MaskedLMTask(
-        train, val, subwords, Hiding(subwords, masking), data.batch_tokens, training.seed, data.masking == "dynamic"
-    )
+        train, val, subwords, Hiding(subwords, masking), data.batch_tokens, training.seed, data.masking == "dynamic",
+        short=short,
+    )  # fmt: skip
     if not resuming:
         save_subwords(subwords, folder)
         write_text(folder / "data.json", json.dumps(facts, indent=1))
@@ -64,6 +70,31 @@ def prepare(settings: Any, folder: Path, resuming: bool) -> Prepared:
     notes = [f"{facts['train']:,} documents, {facts['val']:,} held out; {len(subwords):,} pieces; pairs: {pair}; "
              f"{len(task.plan(0)):,} batches an epoch"]  # fmt: skip
     return Prepared(settings, task, notes)
+
+
+def _short(settings: Any, documents: list[list[list[int]]], subwords: EncoderSubwords) -> tuple[Any, Short | None]:
+    """The shorter instances of the first part of the run, and the settings with the number of their batches.
+
+    It is fixed when a run begins: a limit that a resume raises would otherwise move what has been trained already.
+    """
+    data, training = settings.data, settings.training
+    if data.short_length is None:
+        return settings, None
+    if data.short_length >= data.length:
+        raise UserError(f"data.short_length={data.short_length} must be less than data.length={data.length}")
+    instances = Instances(documents, subwords, data.short_length, settings.model.pair)
+    if data.short_batches is not None:
+        return settings, Short(instances, data.short_batches)
+    limits = [training.max_steps * training.accumulate * distributed.join().size] if training.max_steps else []
+    if training.max_epochs:
+        lengths = np.array([[len(row.ids) for row in instances.made(training.seed, 0)]])
+        limits.append(training.max_epochs * len(plan(lengths, data.batch_tokens, training.seed, 0)))
+    if not limits:
+        raise UserError(
+            "data.short_length needs a run whose length is known: give --max-steps, or --set training.max_epochs=..."
+        )
+    batches = max(1, round(data.short_share * min(limits)))
+    return override(settings, [f"data.short_batches={batches}"]), Short(instances, batches)
 
 
 def _possible_pair(settings: Any, documents: Documents) -> str:
@@ -110,6 +141,8 @@ def evaluate(folder: Path, data: Path | None = None, split: str = "val") -> dict
     place = run.settings.data if data is None else override(run.settings, [f"data.path=[{data}]"]).data
     if split != "val":
         raise UserError(f"pre-training has the split val alone, not {split!r}; give other text with --data")
+    if not place.path:
+        raise UserError(f"{folder} was not trained on text that is here; give some with --data")
     documents = read_documents(place.path, place.text, place.held_out, place.split_seed)
     rows = documents.val if data is None else [*documents.train, *documents.val]
     instances = Instances(_encoded(rows, run.subwords), run.subwords, place.length, run.settings.model.pair)

@@ -15,14 +15,19 @@ from allyouneed.data.encoder_subwords import EncoderSubwords
 from allyouneed.data.labelled import Columns, Labelled, LabelledCorpus, label_ids, label_set, read_labelled
 from allyouneed.errors import UserError
 from allyouneed.recipes import folder as run_folder
-from allyouneed.recipes.encoder_run import EncoderRun, begin_from, fitted, load_subwords, save_subwords
+from allyouneed.recipes import starting
+from allyouneed.recipes.answers import best_of, input_lines, warn_of_cut
+from allyouneed.recipes.encoder_run import EncoderRun, load_labels, save_labels, save_subwords
 from allyouneed.recipes.job import Kind, Prepared
-from allyouneed.recipes.starting import body_numbers
+from allyouneed.recipes.starting import settled
 from allyouneed.settings import override
 from allyouneed.tasks.classification_scores import confusion, scores
 from allyouneed.tasks.text_classification import Marked, TextClassificationTask, read
 from allyouneed.tasks.tuning import TuningSettings
+from allyouneed.tracing.page import write_whole
+from allyouneed.tracing.pictures import confusion_picture
 from allyouneed.tracing.report import picture_of_learning
+from allyouneed.tracing.svg import standalone
 from allyouneed.training.checkpoint import write_text
 from allyouneed.training.settings import TrainingSettings
 
@@ -40,41 +45,21 @@ KIND = Kind(
 
 
 def prepare(settings: Any, folder: Path, resuming: bool) -> Prepared:
-    """Reads the tables; the pieces are those of the run to begin from, or are learnt. Then the folder is whole."""
+    """Reads the tables; the pieces are those of what the run begins from, or are learnt. Then the folder is whole."""
     corpus = read_data(settings.data)
     facts = {"train": len(corpus.train.first), "val": len(corpus.val.first), "sha256": fingerprint(corpus)}
     labels = label_set(corpus.train)
     if resuming:
         run_folder.check_same_data(folder, facts, "training rows")
-        subwords = load_subwords(folder)
-    elif settings.data.start:
-        settings = body_numbers(settings, Path(settings.data.start))
-        subwords = load_subwords(Path(settings.data.start))
-    else:
-        lines = [*corpus.train.first, *corpus.train.second]
-        subwords = EncoderSubwords.train(
-            lines, settings.data.subwords, settings.data.vocab_size, settings.data.lowercase
-        )
-    settings = override(_sized(settings, subwords), [f"model.labels={len(labels)}"])
+    settings, subwords = settled(KIND, settings, folder, resuming, lambda: [*corpus.train.first, *corpus.train.second])
+    settings = override(settings, [f"model.labels={len(labels)}"])
     task, notes = _task(settings, corpus, labels, subwords)
     if not resuming:
         save_subwords(subwords, folder)
-        write_text(folder / "labels.json", json.dumps(labels, ensure_ascii=False))
+        save_labels(labels, folder)
         write_text(folder / "data.json", json.dumps(facts, indent=1))
         run_folder.save_settings(settings, folder)
     return Prepared(settings, task, notes)
-
-
-def _sized(settings: Any, subwords: EncoderSubwords) -> Any:
-    """A body that was trained has its sizes; a fresh one gets those of its pieces."""
-    if not settings.data.start:
-        return fitted(settings, subwords)
-    limit = settings.model.positions_length
-    if settings.data.length > limit:
-        raise UserError(
-            f"data.length={settings.data.length} is more than the {limit} positions of {settings.data.start}; lower it"
-        )
-    return settings
 
 
 def _task(
@@ -86,13 +71,15 @@ def _task(
     train = Marked.of(corpus.train, label_ids(corpus.train.labels, labels, "train"), subwords, data.length)
     val = Marked.of(corpus.val, label_ids(corpus.val.labels, labels, "validation"), subwords, data.length)
     task = TextClassificationTask(
-        train, val, len(labels), data.batch_tokens, training.seed, subwords.marks.pad, "accuracy",
+        train, val, len(labels), data.batch_tokens, training.seed, subwords.marks.pad, data.metric,
         training.label_smoothing, weights, settings.tuning,
     )  # fmt: skip
     cut = int((train.ids.lengths >= data.length).sum())
     shown = ", ".join(f"{label} {count / sum(counts):.1%}" for label, count in zip(labels, counts, strict=True))
     notes = [f"{len(train.classes):,} training texts, {len(val.classes):,} for validation; labels: {shown}"]
     notes += [f"{cut:,} texts reach data.length={data.length} pieces and may be cut"] if cut else []
+    absent = sorted(set(labels) - set(corpus.val.labels))
+    notes += [f"warning: no text for validation has the label {', '.join(map(repr, absent[:5]))}"] if absent else []
     return task, notes
 
 
@@ -116,8 +103,8 @@ def fingerprint(corpus: LabelledCorpus) -> str:
 
 
 def begin(model: nn.Module, settings: Any) -> list[str]:
-    """The body's weights of the run to begin from."""
-    return begin_from(model, Path(settings.data.start)) if settings.data.start else []
+    """The body's weights of what the run begins from."""
+    return starting.begin(KIND, model, settings)
 
 
 class TextClassificationRun(EncoderRun):
@@ -127,17 +114,20 @@ class TextClassificationRun(EncoderRun):
 
     def __init__(self, folder: str | Path, device: str | None = None):
         super().__init__(folder, device)
-        path = self.folder / "labels.json"
-        try:
-            self.labels: list[str] = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise UserError(f"{path} is missing or damaged ({type(error).__name__}); restore it from a copy") from None
+        self.labels: list[str] = load_labels(self.folder, self.settings.model.labels)
 
     def probabilities(self, texts: Sequence[str], second: Sequence[str] = ()) -> torch.Tensor:  # -> texts c
         """The probability of each label, in the order of `labels`."""
         given = Labelled(list(texts), list(second), [""] * len(texts))
         marked = Marked.of(given, [0] * len(texts), self.subwords, self.settings.model.positions_length)
         return read(self.model, marked, self.subwords.marks.pad).softmax(-1)
+
+    def cut(self, texts: Sequence[str], second: Sequence[str] = ()) -> list[int]:
+        """Which of the texts, from 1, are longer than the model's positions and lose their end."""
+        room = self.settings.model.positions_length - (3 if second else 2)
+        sizes = [len(ids) for ids in self.subwords.encode(list(texts))]
+        more = [len(ids) for ids in self.subwords.encode(list(second))] or [0] * len(sizes)
+        return [row for row, (a, b) in enumerate(zip(sizes, more, strict=True), 1) if a + b > room]
 
     def predict(self, texts: Sequence[str], second: Sequence[str] = ()) -> list[dict[str, float]]:
         """For each text its labels with their probabilities, the most probable first."""
@@ -163,11 +153,26 @@ def evaluate(folder: Path, data: Path | None = None, split: str = "test") -> dic
     return {**scores(table), "rows": len(true), "split": split, "labels": run.labels, "confusion": table.tolist()}
 
 
+def predict(run: TextClassificationRun, inputs: Sequence[str], top_k: int, as_json: bool) -> list[str]:
+    """A line of answer for each line of text; a tab parts the two texts of a pair."""
+    lines = input_lines(inputs)
+    pairs = [line.split("\t", 1) for line in lines]
+    paired = bool(run.settings.data.pair) or all(len(pair) == 2 for pair in pairs)
+    second = [pair[1] if len(pair) > 1 else "" for pair in pairs] if paired and lines else []
+    first = [pair[0] for pair in pairs] if second else lines
+    warn_of_cut(run.cut(first, second), run.settings.model.positions_length)
+    return [best_of(answer, top_k, as_json) for answer in run.predict(first, second)]
+
+
 def conclude(out: Path, task: TextClassificationTask) -> list[str]:
     """Draws the learning curve and the confusion on the dev set; returns what to say."""
     picture_of_learning(out)
+    run = TextClassificationRun(out)
+    found = read(run.model, task.val, task.pad, task.batch_tokens).argmax(-1).numpy()
+    drawn = confusion_picture(confusion(task.val.classes, found, task.classes), run.labels)
+    write_whole(out / "confusion.svg", standalone(drawn))
     return [
-        f"how it learnt: {out}/learning_curve.svg",
+        f"how it learnt: {out}/learning_curve.svg; what is taken for what: {out}/confusion.svg",
         f"classify: allyouneed predict {out} FILE",
         f"score:    allyouneed evaluate {out} --split test",
     ]

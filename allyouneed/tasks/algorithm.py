@@ -56,12 +56,16 @@ class AlgorithmTask:
 
     def plan(self, epoch: int) -> list[np.ndarray]:
         lengths, draw = self.lengths(epoch), np.random.default_rng([self.practice.seed, epoch])
-        widths = np.array([(self.problem.places(int(length)) - 1).bit_length() for length in lengths])
+        widths = np.array([self.width(int(length)) for length in lengths])
         batches = []
         for width in np.unique(widths):
             same = draw.permutation(np.nonzero(widths == width)[0])
             batches += [same[i : i + self.practice.batch] for i in range(0, len(same), self.practice.batch)]
         return [batches[i] for i in draw.permutation(len(batches))]
+
+    def width(self, length: int) -> int:
+        """The power of two that has room for problems of this length, at least 8."""
+        return 1 << (max(8, self.problem.places(length)) - 1).bit_length()
 
     def weight(self, batch: np.ndarray, epoch: int) -> int:
         return sum(self.form.counted(self.problem, int(length)) for length in self.lengths(epoch)[batch])
@@ -124,6 +128,6 @@ class AlgorithmTask:
 
     def _group(self, asked: Asked, order: np.ndarray, tokens: int) -> list[int]:
         """As many of the next examples as there is room for, of one power of two, as in training."""
-        widths = [(self.problem.places(asked.lengths[i]) - 1).bit_length() for i in order]
+        widths = [self.width(asked.lengths[i]) for i in order]
         same = [int(i) for i, width in zip(order, widths, strict=True) if width == widths[0]]
-        return same[: max(1, tokens >> widths[0])]
+        return same[: max(1, tokens // widths[0])]

@@ -28,6 +28,13 @@ class MaskedBatch(NamedTuple):
     pairs: Tensor  # b: 1 where the second text is a random one, or the two are swapped
 
 
+class Short(NamedTuple):
+    """What the first batches of a run are made of: shorter instances, which cost less (BERT, appendix A.2)."""
+
+    train: Instances
+    batches: int
+
+
 class MaskedLMTask:
     """See `Task`. Loss: the mean over hidden words plus `pair_weight` times the mean over pairs, as BERT adds them."""
 
@@ -37,21 +44,46 @@ class MaskedLMTask:
     def __init__(
         self, train: Instances, val: Instances, subwords: EncoderSubwords, hiding: Hiding, batch_tokens: int, seed: int,
         dynamic: bool = True, pair_weight: float = 1.0,
+        short: Short | None = None,
     ):  # fmt: skip
         self.train, self.val, self.subwords, self.hiding = train, val, subwords, hiding
         self.batch_tokens, self.seed, self.dynamic, self.pair_weight = batch_tokens, seed, dynamic, pair_weight
-        self._epoch, self._rows = -1, list[Instance]()
+        self.short, self._per_epoch = short, 0
+        self._epoch, self._rows, self._batches = -1, list[Instance](), list[np.ndarray]()
 
     def _instances(self, epoch: int) -> list[Instance]:
         """The epoch's instances; texts are paired anew each epoch, or, where masks are static, once."""
-        epoch = epoch if self.dynamic else 0
         if epoch != self._epoch:
-            self._rows, self._epoch = self.train.made(self.seed, epoch), epoch
+            self._rows, self._batches = self._mixed(epoch)
+            self._epoch = epoch
         return self._rows
 
+    def _made(self, instances: Instances, epoch: int) -> tuple[list[Instance], list[np.ndarray]]:
+        rows = instances.made(self.seed, epoch if self.dynamic else 0)
+        lengths = np.array([[len(row.ids) for row in rows]])
+        return rows, list(plan(lengths, self.batch_tokens, self.seed, epoch))
+
+    def _mixed(self, epoch: int) -> tuple[list[Instance], list[np.ndarray]]:
+        """Short instances for as many batches as are left of them, then the others from the same share of the epoch on.
+
+        How many are left is counted in epochs as long as the first, so that no earlier one has to be made for it.
+        """
+        if self.short is None:
+            return self._made(self.train, epoch)
+        self._per_epoch = self._per_epoch or len(self._made(self.short.train, 0)[1])
+        left = max(self.short.batches - epoch * self._per_epoch, 0)
+        if left >= self._per_epoch:
+            return self._made(self.short.train, epoch)
+        rows, batches = self._made(self.train, epoch)
+        if not left:
+            return rows, batches
+        first, begin = self._made(self.short.train, epoch)
+        rest = batches[round(len(batches) * left / self._per_epoch) :]
+        return [*first, *rows], [*begin[:left], *(batch + len(first) for batch in rest)]
+
     def plan(self, epoch: int) -> list[np.ndarray]:
-        lengths = np.array([[len(row.ids) for row in self._instances(epoch)]])
-        return list(plan(lengths, self.batch_tokens, self.seed, epoch))
+        self._instances(epoch)
+        return self._batches
 
     def weight(self, batch: np.ndarray, epoch: int) -> int:
         """Hidden words: the loss is a mean over them."""

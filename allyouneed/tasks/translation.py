@@ -19,6 +19,7 @@ from allyouneed.tasks.metrics import corpus_scores
 from allyouneed.tasks.task import Group, trainable
 
 ENDS = 1  # tokens added to each side: the source's end; the target's start before what is read, its end after the rest
+ENCODED = 16_384  # lines that are cut into pieces together
 
 
 class Batch(NamedTuple):
@@ -52,13 +53,18 @@ class EncodedText(NamedTuple):
 
     @classmethod
     def of(cls, text: ParallelText, vocabulary: Vocabulary) -> "EncodedText":
-        return cls(
-            TokenStore.of(vocabulary.source.encode(text.source)), TokenStore.of(vocabulary.target.encode(text.target))
-        )
+        return cls(*(_encoded(lines, subwords) for lines, subwords in zip(text, vocabulary, strict=True)))
 
     @property
     def lengths(self) -> np.ndarray:  # 2 x sentences, ends included
         return np.stack([self.source.lengths + ENDS, self.target.lengths + ENDS])
+
+
+def _encoded(lines: Sequence[str], subwords: Subwords) -> TokenStore:
+    """In pieces: what the tokenizer returns takes a hundred times the room of the ids."""
+    return TokenStore.joined(
+        TokenStore.of(subwords.encode(lines[start : start + ENCODED])) for start in range(0, len(lines), ENCODED)
+    )
 
 
 class Pairs(Protocol):

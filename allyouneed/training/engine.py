@@ -133,11 +133,14 @@ class Engine:
         self.rate = learning_rate(self.settings, step + 1, self.dim, self._progress(steps_per_epoch))
         total = sum(self.task.weight(batch, epoch) for batch in group)
         mine = [group[i] for i in range(self.world.rank, len(group), self.world.size)]
+        # Each rank makes the same number of passes, or the others would wait for it: who has a batch less than they
+        # takes one that counts for nothing.
+        idle = -(-len(group) // self.world.size) - len(mine)
+        scales = [self.world.size / total] * len(mine) + [0.0] * idle
         sums: dict[str, Tensor] = {}
         self.losses.train()
         for player, optimizer in self.optimizers.items():
-            # A rank without a batch takes part with one that counts for nothing, or the others would wait for it.
-            self._backward(mine or group[:1], player, (self.world.size if mine else 0.0) / total, sums)
+            self._backward([*mine, *[group[0]] * idle], scales, player, sums)
             if self.settings.clip_norm:
                 parameters = [p for part in optimizer.param_groups for p in part["params"]]
                 nn.utils.clip_grad_norm_(parameters, self.settings.clip_norm, foreach=True)
@@ -150,8 +153,10 @@ class Engine:
         weight = sum(self.task.weight(batch, epoch) for batch in mine)
         self.meter.add(sums, weight, sum(self.task.tokens(batch, epoch) for batch in group))
 
-    def _backward(self, batches: Sequence[np.ndarray], player: str, scale: float, sums: dict[str, Tensor]) -> None:
-        for i, batch in enumerate(batches):
+    def _backward(
+        self, batches: Sequence[np.ndarray], scales: Sequence[float], player: str, sums: dict[str, Tensor]
+    ) -> None:
+        for i, (batch, scale) in enumerate(zip(batches, scales, strict=True)):
             tensors = self.task.collate(batch, self.at.epoch)
             tensors = type(tensors)(*(t.to(self.world.device, non_blocking=True) for t in tensors))
             with distributed.synchronised(self.losses, last=i == len(batches) - 1):

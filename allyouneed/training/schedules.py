@@ -8,13 +8,14 @@ from allyouneed.training.settings import TrainingSettings
 def learning_rate(settings: TrainingSettings, step: int, dim: int, progress: float) -> float:
     """The learning rate of update `step` (counted from 1) of a model of width `dim`.
 
-    `progress` is the share of the run that is done, 0 to 1; only the cosines read it. With L the
+    `progress` is the share of the run that is done, 0 to 1; the cosines and linear read it. With L the
     `learning_rate` setting, w the warm-up and ramp = min(1, step / w):
 
     - paper: L dim^-0.5 min(step^-0.5, step w^-1.5), equation 3 of Vaswani et al. 2017 with L = 1
     - inverse_sqrt: L ramp sqrt(w / max(step, w)), the same curve with its peak given directly
     - cosine: L ramp (f + (1 - f) (1 + cos(pi progress)) / 2), f the final fraction; SGDR, 2017
     - cosine_restarts: the same with progress running from 0 to 1 in each of restarts + 1 equal cycles
+    - linear: L ramp (f + (1 - f) (1 - progress)), BERT's and ALBERT's with f = 0
     - constant: L ramp
 
     The trap: a run that ends by the clock has a progress that depends on the clock, so only runs that end by
@@ -32,6 +33,8 @@ def learning_rate(settings: TrainingSettings, step: int, dim: int, progress: flo
         return peak * ramp * _cosine(progress, 1, settings.final_fraction)
     if settings.schedule == "cosine_restarts":
         return peak * ramp * _cosine(progress, settings.restarts + 1, settings.final_fraction)
+    if settings.schedule == "linear":
+        return peak * ramp * (1 - (1 - settings.final_fraction) * min(max(progress, 0.0), 1.0))
     return peak * ramp
 
 

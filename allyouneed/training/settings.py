@@ -25,9 +25,10 @@ class TrainingSettings(Settings):
         "ddp", description="With several processes: ddp copies the model to each, fsdp shards it over them."
     )
 
-    optimizer: Literal["adamw", "adam"] = Field(
+    optimizer: Literal["adamw", "adam", "lamb"] = Field(
         "adamw",
-        description="adamw shrinks weights beside the gradient step, adam adds weight decay to the gradient.",
+        description="adamw shrinks weights beside the gradient step, adam adds weight decay to the gradient; lamb "
+        "scales each layer's step to its weights, for large batches.",
     )
     learning_rate: float = Field(
         1.5e-3,
@@ -49,7 +50,7 @@ class TrainingSettings(Settings):
         1, ge=1, description="Batches whose gradients are added up, weighted by true tokens, for one update."
     )
 
-    schedule: Literal["paper", "inverse_sqrt", "cosine", "cosine_restarts", "constant"] = Field(
+    schedule: Literal["paper", "inverse_sqrt", "cosine", "cosine_restarts", "linear", "constant"] = Field(
         "cosine",
         description="Course of the learning rate after its linear warm-up; the formulas are in schedules.py.",
     )
@@ -62,7 +63,7 @@ class TrainingSettings(Settings):
         description="How often cosine_restarts returns to the peak, at equal distances over the run.",
     )
     final_fraction: float = Field(
-        0.0, ge=0, le=1, description="Share of the peak learning rate that a cosine ends with."
+        0.0, ge=0, le=1, description="Share of the peak learning rate that cosine and linear end with."
     )
 
     max_steps: int | None = Field(None, ge=1, description="Stop after this many updates; null sets no limit.")

@@ -32,12 +32,14 @@ class Opened(NamedTuple):
     notes: list[str]  # what a user should know
 
 
-def load_encoder(folder: str | Path, task: str | None = None, labels: int | None = None) -> Opened:
+def load_encoder(
+    folder: str | Path, task: str | None = None, labels: int | None = None, bare: str | None = None
+) -> Opened:
     """The model in a folder with config.json and model.safetensors (or pytorch_model.bin).
 
     With a `task` other than the folder's own, its body is read and the head is new: the start of fine-tuning. With
-    `labels`, the number of one's own classes, it is new in any case. Raises UserError where a file is missing, damaged,
-    hostile, of another kind or does not fit.
+    `labels`, the number of one's own classes, it is new in any case; a folder without any head is opened for the task
+    `bare`. Raises UserError where a file is missing, damaged, hostile, of another kind or does not fit.
     """
     folder = Path(folder)
     given = read_json(folder / "config.json")
@@ -45,7 +47,7 @@ def load_encoder(folder: str | Path, task: str | None = None, labels: int | None
     tensors = read_tensors(folder)
     _refuse_foreign(family, tensors, folder)
     held = held_task(family, tensors, given)
-    task = task or held
+    task = task or held or bare
     if task is None:
         raise UserError(
             f"{folder} holds the body of a model and no head; say what it is to do ({', '.join(family.builds)})"
@@ -61,6 +63,16 @@ def load_encoder(folder: str | Path, task: str | None = None, labels: int | None
     else:
         notes = _load_body(model, family, config, tensors, str(folder))
     return Opened(family.name, task, config, model.eval(), _labels(given, config) if whole else None, notes)
+
+
+def published_numbers(folder: Path) -> tuple[str, dict[str, Any]]:
+    """The family of a folder and the numbers of its model, without a look at its weights."""
+    given = read_json(folder / "config.json")
+    family = family_of(given, folder / "config.json")
+    try:
+        return family.name, family.numbers(given)
+    except UserError as error:
+        raise UserError(f"{folder / 'config.json'}: {error}") from None
 
 
 def family_of(given: Mapping[str, Any], path: Path) -> Family:

@@ -114,12 +114,12 @@ def write(model: nn.Module, folder: Path, longest: int) -> list[str]:
     sentence, rows = leaves(wide)
     rows = [row.unflatten(0, (3, 2)) for row in rows]
     encoded = [*_names("sentence", sentence), *_names("row", rows)]
-    _export(Encode(model), (source,), (_dynamic(source, BOTH[:1]),), folder / ENCODE, ["source"], encoded)
+    export_graph(Encode(model), (source,), (_dynamic(source, BOTH[:1]),), folder / ENCODE, ["source"], encoded)
     given = [*_names("sentence", sentence), *_names("row", rows)]
     made = ["logits", *_names("next_row", rows)]
     ids = torch.full((3, 2), 5)
     shapes = (_dynamic(ids, BOTH), _dynamic(sentence, BOTH[:1]), _dynamic(rows, BOTH))
-    _export(Step(model, wide), (ids, sentence, rows), shapes, folder / STEP, ["ids", *given], made)
+    export_graph(Step(model, wide), (ids, sentence, rows), shapes, folder / STEP, ["ids", *given], made)
     facts = {"sentence": len(sentence), "rows": len(first.rows), "positions": length}
     (folder / FACTS).write_text(json.dumps(facts, indent=1))
     return [f"positions reach to {length:,}; allyouneed.recipes.export.load_onnx(FOLDER) translates with the graphs"]
@@ -166,7 +166,7 @@ def _quiet() -> Iterator[None]:
 
 
 @_quiet()
-def _export(module: nn.Module, given: Any, shapes: Any, path: Path, inputs: list[str], outputs: list[str]) -> None:
+def export_graph(module: nn.Module, given: Any, shapes: Any, path: Path, inputs: list[str], outputs: list[str]) -> None:
     program = torch.export.export(module.eval(), given, dynamic_shapes=shapes)
     torch.onnx.export(
         program, (), str(path), dynamo=True, external_data=False, opset_version=OPSET, verbose=False,

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from allyouneed.errors import UserError
-from allyouneed.weights.export_onnx import _export as export_graph
+from allyouneed.weights.export_onnx import export_graph
 
 GRAPH, FACTS = "model.onnx", "onnx.json"
 

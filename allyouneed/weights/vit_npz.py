@@ -60,40 +60,14 @@ def _residual(theirs: str, ours: str, change: Any) -> Row:
 
 def table(depth: int, patches: str) -> list[Row]:
     """The rows for a model of so many layers whose last product before them is called `patches`."""
-    norms = [
-        row
-        for theirs, ours in NORM.items()
-        for row in (
-            _sublayer(rf"{LAYER}LayerNorm_0/{theirs}", "s", f"norm.{ours}"),
-            _sublayer(rf"{LAYER}LayerNorm_[12]/{theirs}", "f", f"norm.{ours}"),
-            Row(f"Transformer/encoder_norm/{theirs}", (f"encoder.layers.{2 * depth}n.norm.{ours}",)),
-            Row(f"gn_root/{theirs}", (f"source.patches.0.stem.norm.{ours}",), _flat),
-            _residual(rf"gn(?P<k>\d)/{theirs}", rf"branch.norm\g<k>.{ours}", _flat),
-            _residual(f"gn_proj/{theirs}", f"shortcut.norm.{ours}", _flat),
-        )
-    ]
-    projections = [
-        row
-        for k, word in enumerate(("query", "key", "value"))
-        for row in (
-            _sublayer(rf"{ATTENTION}{word}/kernel", "s", f"layer.qkv.weight[{k}]", _heads_in),
-            _sublayer(rf"{ATTENTION}{word}/bias", "s", f"layer.qkv.bias[{k}]", _flat),
-        )
-    ]
-    feeds = [
-        row
-        for k, word in enumerate(("inner", "outer"))
-        for row in (
-            _sublayer(rf"{LAYER}MlpBlock_[03]/Dense_{k}/kernel", "f", f"layer.{word}.weight", _transposed),
-            _sublayer(rf"{LAYER}MlpBlock_[03]/Dense_{k}/bias", "f", f"layer.{word}.bias"),
-        )
-    ]
     return [
         Row("cls", ("source.prefix",), lambda t: [t[0]]),
         Row("Transformer/posembed_input/pos_embedding", ("source.positions.table",), lambda t: [t[0]]),
         Row("embedding/kernel", (f"{patches}.weight",), lambda t: [t.permute(3, 2, 0, 1).flatten(1)]),
         Row("embedding/bias", (f"{patches}.bias",)),
-        *norms, *projections, *feeds,
+        *(row for theirs, ours in NORM.items() for row in _norms(theirs, ours, depth)),
+        *(row for k, word in enumerate(("query", "key", "value")) for row in _projection(k, word)),
+        *(row for k, word in enumerate(("inner", "outer")) for row in _dense(k, word)),
         _sublayer(f"{ATTENTION}out/kernel", "s", "layer.out.weight", _heads_out),
         _sublayer(f"{ATTENTION}out/bias", "s", "layer.out.bias"),
         Row("pre_logits/kernel", ("pool.dense.weight",), _transposed),
@@ -103,7 +77,32 @@ def table(depth: int, patches: str) -> list[Row]:
         Row("conv_root/kernel", ("source.patches.0.stem.conv.weight",), _kernel),
         _residual(r"conv(?P<k>\d)/kernel", r"branch.conv\g<k>.weight", _kernel),
         _residual("conv_proj/kernel", "shortcut.conv.weight", _kernel),
-    ]  # fmt: skip
+    ]
+
+
+def _norms(theirs: str, ours: str, depth: int) -> list[Row]:
+    return [
+        _sublayer(rf"{LAYER}LayerNorm_0/{theirs}", "s", f"norm.{ours}"),
+        _sublayer(rf"{LAYER}LayerNorm_[12]/{theirs}", "f", f"norm.{ours}"),
+        Row(f"Transformer/encoder_norm/{theirs}", (f"encoder.layers.{2 * depth}n.norm.{ours}",)),
+        Row(f"gn_root/{theirs}", (f"source.patches.0.stem.norm.{ours}",), _flat),
+        _residual(rf"gn(?P<k>\d)/{theirs}", rf"branch.norm\g<k>.{ours}", _flat),
+        _residual(f"gn_proj/{theirs}", f"shortcut.norm.{ours}", _flat),
+    ]
+
+
+def _projection(k: int, word: str) -> list[Row]:
+    return [
+        _sublayer(rf"{ATTENTION}{word}/kernel", "s", f"layer.qkv.weight[{k}]", _heads_in),
+        _sublayer(rf"{ATTENTION}{word}/bias", "s", f"layer.qkv.bias[{k}]", _flat),
+    ]
+
+
+def _dense(k: int, word: str) -> list[Row]:
+    return [
+        _sublayer(rf"{LAYER}MlpBlock_[03]/Dense_{k}/kernel", "f", f"layer.{word}.weight", _transposed),
+        _sublayer(rf"{LAYER}MlpBlock_[03]/Dense_{k}/bias", "f", f"layer.{word}.bias"),
+    ]
 
 
 def read_npz(path: Path) -> dict[str, Tensor]:
