@@ -61,11 +61,11 @@ def _sentence(error: Exception) -> str | None:
 
 @data_app.command("check")
 def data_check(
-    path: Annotated[Path, typer.Argument(help="Folder or file of parallel text.")],
+    path: Annotated[Path, typer.Argument(help="Folder or file of parallel text, or a folder of images.")],
     src: Source = None,
     tgt: Target = None,
 ) -> None:
-    """Find what makes training go wrong: line counts, empties, duplicates, leaks, encoding; exit code 1 if it would."""
+    """Find what makes training go wrong in parallel text or in images; exit code 1 if something would."""
     from allyouneed.recipes.use import check_data
 
     raise typer.Exit(check_data(path, src, tgt))

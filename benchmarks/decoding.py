@@ -6,7 +6,6 @@ The same trained weights everywhere. Ours counts from raw text to raw text; the 
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,10 @@ import torch
 
 from allyouneed.data.parallel import read_split
 from allyouneed.data.subwords import EOS
+from allyouneed.decoding.greedy import greedy
+from allyouneed.decoding.precision import has_bfloat16, prepared
 from allyouneed.decoding.translate import Translator
+from allyouneed.nn.packed import has_int8
 from allyouneed.recipes.runs import load
 from allyouneed.recipes.translation_run import TranslationRun
 from allyouneed.settings import override
@@ -27,11 +29,15 @@ Decode = Callable[[Sequence[str], int], list[str]]  # lines and beam -> translat
 BATCH = 64
 
 
-def ours(run: TranslationRun, dtype: torch.dtype) -> Decode:
-    translator = Translator(deepcopy(run.model).to(dtype), *run.vocabulary)
+PRECISIONS = {"float32": "float32", "bf16": "bfloat16", "int8": "int8"}
+LENGTHS = (8, 16, 32, 64, 128)
+
+
+def ours(run: TranslationRun, precision: str) -> Decode:
+    translator = Translator(run.model, *run.vocabulary)
 
     def decode(lines: Sequence[str], beam: int) -> list[str]:
-        return translator.translate(lines, run.decoding(beam=beam))
+        return translator.translate(lines, run.decoding(beam=beam, precision=precision))
 
     return decode
 
@@ -92,8 +98,7 @@ def decode_part(run_folder: Path, turns: int, say: Any) -> dict[str, Any]:
         for folder in folders:
             folder.mkdir()
         systems: dict[str, Decode] = {
-            "allyouneed bf16": ours(run, torch.bfloat16),
-            "allyouneed float32": ours(run, torch.float32),
+            **{f"allyouneed {name}": ours(run, precision) for name, precision in PRECISIONS.items() if has(precision)},
             "ctranslate2 float32": ctranslate2(run, folders[0], "float32"),
             "ctranslate2 int8": ctranslate2(run, folders[0], "int8"),
             "huggingface": huggingface(run, folders[1]),
@@ -102,7 +107,9 @@ def decode_part(run_folder: Path, turns: int, say: Any) -> dict[str, Any]:
         for name, beam in (("greedy", 1), ("beam5", 5)):
             raw = measure(systems, text.source, text.target, beam, turns, say)
             out[name] = {**ratios(raw), "raw": raw}
-        out["latency"] = latency(systems["allyouneed float32"], text.source)
+        out["latency"] = {name: latency(decode, text.source) for name, decode in systems.items() if "int8" in name}
+        out["latency"]["allyouneed float32"] = latency(systems["allyouneed float32"], text.source)
+        out["by_length"] = by_length(run, text.source)
         return out
 
 
@@ -124,9 +131,34 @@ def measure(
 
 
 def ratios(raw: dict[str, dict[str, float]]) -> dict[str, float]:
-    own = max(raw[name]["sentences_per_second"] for name in ("allyouneed bf16", "allyouneed float32"))
+    """Ours in the precision that is fastest here, whose BLEU stands beside that of float32 in the raw figures."""
+    own = max(figures["sentences_per_second"] for name, figures in raw.items() if name.startswith("allyouneed"))
     peers = ("ctranslate2 int8", "ctranslate2 float32", "huggingface")
     return {f"ratio_{peer.replace(' ', '_')}": own / raw[peer]["sentences_per_second"] for peer in peers}
+
+
+def has(precision: str) -> bool:
+    return {"float32": True, "bfloat16": has_bfloat16(), "int8": has_int8()}[precision]
+
+
+def by_length(run: TranslationRun, lines: Sequence[str], turns: int = 3) -> dict[str, Any]:
+    """Seconds for 32 outputs of forced lengths, the best of `turns`, and the straight line through them."""
+    rows = [[*ids, EOS] for ids in run.vocabulary.source.encode(lines[:32])]
+    source = torch.nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], batch_first=True)
+    model, seconds = prepared(run.model, "float32"), []
+    for length in LENGTHS:
+        times = []
+        for _ in range(turns):
+            begun = time.perf_counter()
+            greedy(model, source, min_length=length, max_lengths=length)
+            times.append(time.perf_counter() - begun)
+        seconds.append(min(times))
+    slope, start = np.polyfit(LENGTHS, seconds, 1)
+    error = np.square(np.array(seconds) - (start + slope * np.array(LENGTHS))).sum()
+    return {
+        "lengths": list(LENGTHS), "seconds": seconds, "milliseconds_per_position": 1000 * float(slope),
+        "milliseconds_at_the_start": 1000 * float(start), "r_squared": float(1 - error / (len(LENGTHS) * np.var(seconds))),
+    }  # fmt: skip
 
 
 def latency(decode: Decode, lines: Sequence[str]) -> dict[str, float]:

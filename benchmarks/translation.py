@@ -174,7 +174,14 @@ def decoding(run: Path, turns: int, console: Console) -> dict[str, Any]:
         for system, row in part[name]["raw"].items():
             table.add_row(system, f"{row['sentences_per_second']:,.0f}", f"{row['bleu']:.2f}")
         console.print(table)
-    console.print(f"one sentence alone: {part['latency']}")
+    for system, figures in part["latency"].items():
+        console.print(f"one sentence alone, {system}: " + ", ".join(f"{k} {v:.1f}" for k, v in figures.items()))
+    line = part["by_length"]
+    shown = ", ".join(f"{n}: {1000 * s:.0f} ms" for n, s in zip(line["lengths"], line["seconds"], strict=True))
+    console.print(
+        f"32 outputs of a given length, greedy, float32: {shown}; {line['milliseconds_per_position']:.2f} ms a position, "
+        f"R^2 of the straight line {line['r_squared']:.4f}"
+    )
     return part
 
 

@@ -113,6 +113,24 @@ def test_a_row_that_sees_nothing_gives_zeros_without_gradients_and_without_keys(
         assert (run(path, q, k[:, :, :0], v[:, :, :0], None) == 0).all()
 
 
+@pytest.mark.parametrize("n", [1, 5])
+@pytest.mark.parametrize("masked", [False, True])
+def test_the_kernel_without_gradients_is_the_plain_one(n: int, masked: bool) -> None:
+    q, k, v = (
+        40 * torch.randn(3, 2, n, 8),
+        torch.randn(3, 2, 9, 8),
+        torch.randn(3, 2, 9, 8),
+    )  # scores beyond exp's range
+    q[0, 0, 0] *= 20
+    mask = (torch.rand(3, 1, n, 9) < 0.6) if masked else None
+    if mask is not None:
+        mask[1, :, 0] = False
+    with torch.no_grad():
+        found = attention(q, k, v, mask)
+    torch.testing.assert_close(found, plain_attention(q, k, v, mask), rtol=1e-5, atol=1e-5)
+    assert not masked or (found[1, :, 0] == 0).all()
+
+
 @pytest.mark.parametrize("dropout", [0.0, 0.5])
 def test_dropout_of_weights_keeps_blind_rows_at_zero(dropout: float) -> None:
     q, k, v = qkv(4, 4, torch.float32)

@@ -7,12 +7,13 @@ import math
 import os
 import random
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from allyouneed.errors import UserError
@@ -138,6 +139,24 @@ def test_tied_tensors_are_stored_once_and_come_back_tied(tmp_path: Path) -> None
     assert torch.equal(loaded["both"], fused[0:2])
 
 
+def test_the_files_are_safetensors(tmp_path: Path) -> None:
+    """Written by our own hand, read by the format's own library."""
+    tensors = {str(dtype): (torch.randn(5, 3) * 3).to(dtype) for dtype in DTYPES}
+    tensors |= {
+        "scalar": torch.tensor(1.5),
+        "empty": torch.zeros(0, 4),
+        "turned": torch.randn(3, 4).t(),
+        "ä": torch.ones(1),
+    }
+    save_tensors(tmp_path / "m.safetensors", tensors)
+    assert same(dict(sorted(load_file(tmp_path / "m.safetensors").items())), dict(sorted(tensors.items())))
+    content = (tmp_path / "m.safetensors").read_bytes()
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    assert header.pop("__metadata__") == {"format": "pt"}
+    for name, facts in header.items():  # so that a reader may map it: each at a multiple of its size
+        assert facts["data_offsets"][0] % tensors[name].element_size() == 0
+
+
 def test_equal_weights_make_equal_files(tmp_path: Path) -> None:
     weight = torch.randn(3)
     for name in ("a", "b"):
@@ -245,7 +264,8 @@ def die_at(monkeypatch: pytest.MonkeyPatch, moment: int, death: BaseException) -
 
         return wrapped
 
-    def half_write(path: Path, content: bytes) -> None:
+    def half_write(path: Path, pieces: Iterable[bytes]) -> None:
+        content = b"".join(pieces)
         path.write_bytes(content[: len(content) // 2])
 
     def half_delete(path: Path, *_: Any) -> None:

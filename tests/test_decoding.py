@@ -15,7 +15,7 @@ import allyouneed.decoding.beam as beam_module
 import allyouneed.decoding.greedy as greedy_module
 import allyouneed.decoding.search as search_module
 from allyouneed.decoding.beam import beam
-from allyouneed.decoding.candidates import BLOCK, ordered_top, top_candidates
+from allyouneed.decoding.candidates import BLOCK, log_probabilities, ordered_top, top_candidates
 from allyouneed.decoding.greedy import greedy
 from allyouneed.decoding.hypotheses import Hypothesis
 from allyouneed.decoding.limits import FREE
@@ -110,6 +110,20 @@ def test_greedy_equals_a_naive_loop() -> None:
     for row, hypothesis in zip(source, greedy(model, source), strict=True):
         longest = int((row > EOS).sum()) + 50
         assert hypothesis.ids == naive_greedy(model, row[None], longest)
+
+
+def test_greedy_without_scores_makes_the_same_choices() -> None:
+    model, source = Table(eos_bonus=0.5), sources(20)
+    found = greedy(model, source, scored=False, max_lengths=9, min_length=2)
+    assert [h.ids for h in found] == [h.ids for h in greedy(model, source, max_lengths=9, min_length=2)]
+    assert [h.finished for h in found] == [h.finished for h in greedy(model, source, max_lengths=9, min_length=2)]
+    assert all(h.score == h.log_prob == 0 for h in found)
+
+
+def test_log_probabilities_in_parts_are_those_of_the_whole() -> None:
+    logits = 10 * torch.randn(21, 5, 8000)  # more rows than are taken together
+    assert torch.equal(log_probabilities(logits), F.log_softmax(logits, -1))
+    assert log_probabilities(logits.bfloat16()).dtype == torch.float32
 
 
 @pytest.mark.parametrize("penalty", PENALTIES)

@@ -117,6 +117,8 @@ def test_logits_that_are_no_numbers_are_reported() -> None:
     for search in (greedy, beam, sample):
         with pytest.raises(UserError, match="diverged"):
             search(broken, sources(3), max_lengths=3)
+    with pytest.raises(UserError, match="diverged"):
+        greedy(broken, sources(3), max_lengths=3, scored=False)
 
 
 def test_empty_batches_and_empty_sentences() -> None:

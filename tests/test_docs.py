@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).parent.parent
 READMES = (ROOT / "README.md", ROOT / "README.zh.md")
@@ -18,7 +19,16 @@ TINY = (
     "--max-steps 2 --set model.dim=16 --set model.heads=2 --set model.ffn_dim=32 --set model.depth=1 "
     "--set data.vocab_size=300 --set data.batch_tokens=256 --set training.precision=float32"
 )
-LONG = ("allyouneed check", "allyouneed demo")
+TINIES = {
+    "translation": TINY,
+    "language-model": f"{TINY} --set data.length=16",
+    "masked-lm": f"{TINY} --set data.length=32",
+    "text-classification": "--max-steps 2 --set data.length=32 --set training.precision=float32",
+    "algorithm": "--max-steps 2 --set model.dim=8 --set data.epoch=64 --set data.cases=8 --set training.precision=float32 "
+    "--set data.train_length=4 --set data.test_lengths=[4,8]",
+    "image-classification": "--max-steps 2 --set training.precision=float32",
+}
+LONG = ("allyouneed check", "allyouneed demo", "allyouneed lab run")
 """Commands that are run by a test of their own."""
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -52,7 +62,8 @@ def made_tiny(command: str) -> str:
     """The same command, for a run that is over at once; a resumed run keeps its own settings."""
     if not command.startswith("allyouneed train"):
         return command
-    return f"{command} --max-steps 3" if "--resume" in command else f"{command} {TINY}"
+    task = command.split()[2]
+    return f"{command} --max-steps 3" if "--resume" in command else f"{command} {TINIES[task]}"
 
 
 # ---- what can be read
@@ -76,7 +87,7 @@ def test_a_stale_page_is_told(
     make: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "docs").mkdir()
-    copies = ("README.md", "README.zh.md", "docs/settings.md")
+    copies = [str(page.relative_to(ROOT)) for page in make.pages()]
     for name in copies:
         (tmp_path / name).write_bytes((ROOT / name).read_bytes())
     (tmp_path / "docs/settings.md").write_text("old")
@@ -138,6 +149,16 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         english = [f"{who} buys {n} books." for n in sizes for who in ("The doctor", "The teacher")]
         (place / "DIR" / f"{split}.de").write_text("\n".join(german) + "\n", encoding="utf-8")
         (place / "DIR" / f"{split}.en").write_text("\n".join(english) + "\n", encoding="utf-8")
+    lines = [f"The {who} buys {n} books and reads them." for n in range(2, 40) for who in ("doctor", "teacher")]
+    (place / "book.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    rows = "".join(f"{line}\t{'good' if 'doctor' in line else 'bad'}\n" for line in lines)
+    (place / "reviews.tsv").write_text(f"text\tlabel\n{rows}", encoding="utf-8")
+    (place / "new.txt").write_text("The doctor reads.\nThe teacher reads.\n", encoding="utf-8")
+    for shade, label in ((40, "cat"), (200, "dog")):
+        (place / "photos" / label).mkdir(parents=True)
+        for i in range(12):
+            Image.new("RGB", (40, 36), (shade + i, shade, 10 * i)).save(place / "photos" / label / f"{i}.jpg")
+    Image.new("RGB", (50, 40), (200, 200, 30)).save(place / "photo.jpg")
     (place / "bin").mkdir()
     shim = place / "bin" / "allyouneed"
     shim.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m allyouneed "$@"\n')

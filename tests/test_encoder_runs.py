@@ -295,6 +295,31 @@ def refused_of_another(command: Command, place: Path) -> str:
     return command.refuses("predict", place / "mlm", place / "raw.txt")
 
 
+@pytest.mark.parametrize("name, train, val, words, complaint", [
+    ("a.tsv", "text\tlabel\nx\t1\ny\t0\n", None, ["--label", "mood"],
+     "has no column 'mood'; its columns: 'text', 'label'; name one with --set data.label="),
+    ("a.tsv", "words\tlabel\nx\t1\ny\t0\n", None, [], "no column that is surely the text; its columns: 'words', 'label'"),
+    ("a.tsv", "text\tlabel\nx\t1\ny\t\n", None, [], "line 3: the label (column 'label') is empty"),
+    ("a.jsonl", '{"text": "x", "label": null}', None, [], "line 1: the label (column 'label') is empty"),
+    ("a.jsonl", '{"text": "x", "label": 1}\n{"text": "y"}', None, [], "line 2: there is no field 'label'"),
+    ("a.tsv", "text\tlabel\nx\t1\ny\t1\nz\t1\n", None, [], "all training texts have the label '1'"),
+    ("train.tsv", "text\tlabel\nx\t1\ny\t0\n", "text\tlabel\nz\t2\n", [],
+     "validation, row 1: the label '2' does not occur in training, which has '0', '1'"),
+], ids=["no such column", "no text", "empty", "null", "missing", "one class", "unseen"])  # fmt: skip
+def test_bad_labels(
+    name: str, train: str, val: str | None, words: list[str], complaint: str, command: Command, tmp_path: Path
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / name).write_text(train, encoding="utf-8")
+    data = tmp_path / "data" / name
+    if val is not None:
+        (tmp_path / "data" / "dev.tsv").write_text(val, encoding="utf-8")
+        data = tmp_path / "data"
+    given = ["--data", data, "--out", tmp_path / "run", "--max-steps", 1, *words]
+    assert complaint in command.refuses("train", "text-classification", *given)
+    assert not (tmp_path / "run").exists()
+
+
 # ---- shorter instances first
 
 

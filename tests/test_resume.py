@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -237,11 +238,11 @@ def test_a_full_disk_leaves_the_checkpoint_before_it(
 ) -> None:
     write, folder = checkpoint._write, tmp_path / "run"
 
-    def full(path: Path, content: bytes) -> None:
+    def full(path: Path, pieces: Iterable[bytes]) -> dict[str, Any]:
         if "step-00000021" in str(path) and path.name == "state.safetensors":
-            path.write_bytes(content[:1000])
+            path.write_bytes(b"".join(pieces)[:1000])
             raise OSError(28, "No space left on device", str(path))
-        write(path, content)
+        return write(path, pieces)
 
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "_write", full)

@@ -5,7 +5,7 @@ The ranks are threads here; `test_distributed.py` has them as processes under FS
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -148,7 +148,7 @@ def test_any_number_of_ranks_reads_what_any_number_wrote(
         assert held is not None and torch.equal(whole[held], shard.to_local())
         if held.stop > held.start:
             paths.append(folder / f"{rank}.safetensors")
-            paths[-1].write_bytes(serialized({"w": shard.to_local()}, {"w": held.start}))
+            paths[-1].write_bytes(b"".join(serialized({"w": shard.to_local()}, {"w": held.start})))
     tensor = stored(paths)["w"]
     assert tensor.shape == whole.shape and torch.equal(tensor[...], whole)
     for rank in range(readers):
@@ -159,7 +159,7 @@ def test_any_number_of_ranks_reads_what_any_number_wrote(
 def test_a_shard_is_read_without_the_others(tmp_path: Path) -> None:
     whole = torch.randn(6, 2)
     for start in (0, 3):
-        (tmp_path / f"{start}").write_bytes(serialized({"w": whole[start : start + 3]}, {"w": start}))
+        (tmp_path / f"{start}").write_bytes(b"".join(serialized({"w": whole[start : start + 3]}, {"w": start})))
     tensor = stored([tmp_path / "0", tmp_path / "3"])["w"]
     (tmp_path / "3").unlink()
     assert torch.equal(tensor[0:3], whole[0:3])
@@ -172,10 +172,10 @@ def test_one_rank_whose_disk_refuses_stops_all(tmp_path: Path, monkeypatch: pyte
     write(tmp_path, 10, 3)
     written = checkpoint._write
 
-    def refuse(path: Path, content: bytes) -> None:
+    def refuse(path: Path, pieces: Iterable[bytes]) -> dict[str, Any]:
         if f"-{refusing + 1:05d}-of" in path.name:
             raise OSError(28, os.strerror(28))
-        written(path, content)
+        return written(path, pieces)
 
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "_write", refuse)

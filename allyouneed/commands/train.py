@@ -213,3 +213,24 @@ def question_answering(
     words = {"data.path": data, "data.start": start, "training.seed": seed}
     model = _kind_of(model, start, resume)
     _train("question-answering", out, model, preset, recipe, words, set_, max_time, max_steps, resume)
+
+
+@app.command("image-classification", cls=settings_help("image-classification"))
+def image_classification(
+    out: Out,
+    data: Annotated[
+        str | None,
+        typer.Option("--data", help="A folder of class folders (or train/, val/, test/), IDX files, a CSV, or digits."),
+    ] = None,
+    model: Annotated[str | None, typer.Option("--model", help="vit, mixer, spach, lambda or cnn.")] = None,
+    preset: Annotated[str | None, typer.Option("--preset", help="small, digits, tiny, s16, resnet18, ...")] = None,
+    recipe: Annotated[str, typer.Option("--recipe", help="Ready settings: default, fashion-mnist.")] = "default",
+    set_: Set = None,
+    max_time: MaxTime = None,
+    max_steps: MaxSteps = None,
+    seed: Seed = None,
+    resume: Resume = False,
+) -> None:
+    """Train a classifier of images; without --data on the embedded digits."""
+    words = {"data.path": data, "training.seed": seed}
+    _train("image-classification", out, model, preset, recipe, words, set_, max_time, max_steps, resume)

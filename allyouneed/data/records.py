@@ -59,5 +59,7 @@ def _json_records(path: Path, text: str) -> Records:
 
 
 def _text(value: Any) -> str:
-    """Labels are often numbers or truth values in JSON."""
+    """Labels are often numbers or truth values in JSON; null is nothing."""
+    if value is None:
+        return ""
     return value if isinstance(value, str) else str(int(value) if isinstance(value, bool) else value)

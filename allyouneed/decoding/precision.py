@@ -16,8 +16,8 @@ AUTO = ("int8", "bfloat16", "float32")
 def prepared(model: Any, precision: str) -> Any:
     """`model` as a search should step it: on a CPU a twin with packed weights, made of the weights as they are now.
 
-    `auto` is float32 on a GPU. What is no module (a graph, a table) or has been cast already is taken as it is. UserError for an arithmetic that
-    the machine does not have.
+    `auto` is float32 on a GPU. What is no module (a graph, a table) or has been cast already is taken as it is.
+    UserError for an arithmetic that the machine does not have.
     """
     first = next(model.parameters(), None) if isinstance(model, nn.Module) else None
     if first is None or first.dtype != torch.float32:

@@ -8,8 +8,6 @@ chunked  the text is cut into chunks of c; a position sees its chunk, some befor
 Both cost n times the neighbourhood, and a path between two places is O(n / neighbourhood) layers long.
 """
 
-from collections.abc import Callable
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -20,12 +18,9 @@ from allyouneed.nn.kernels import SHORT, attention, attention_weights
 from allyouneed.nn.layer import Context
 from allyouneed.nn.masks import combine
 
-Band = Callable[[Tensor, Tensor], Tensor]
-"""Places of queries `... n 1` and of keys `... 1 m` -> who may see whom, `... n m`."""
-
 
 class LocalAttend(Attend):
-    """Exact attention within a band of keys that the subclass names; nothing of size n x n is ever made.
+    """Exact attention within a band of keys that the subclass names; of a long text nothing of size n x n is ever made.
 
     `chunk` positions are treated at once, looking `before` and `after` chunks away.
     """
@@ -35,6 +30,7 @@ class LocalAttend(Attend):
     after: int
 
     def sees(self, queries: Tensor, keys: Tensor) -> Tensor:  # ... n 1, ... 1 m -> ... n m
+        """Who may see whom, by their places."""
         raise NotImplementedError
 
     def keep(self, length: int) -> int:

@@ -62,5 +62,7 @@ def print_models() -> None:
     table.columns[0].no_wrap = table.columns[3].no_wrap = True
     for row in model_rows():
         sizes = "\n".join(f"{preset} {count / 1e6:,.1f} M" for preset, count in row["parameters"].items())
-        table.add_row(row["name"], row["paper"], "\n".join(row["orders"]), sizes, "\n".join(row["tasks"]), row["parity"])
+        table.add_row(
+            row["name"], row["paper"], "\n".join(row["orders"]), sizes, "\n".join(row["tasks"]), row["parity"]
+        )
     Console().print(table)

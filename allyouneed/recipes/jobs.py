@@ -3,6 +3,10 @@
 from allyouneed.errors import UserError
 from allyouneed.recipes import (
     algorithm,
+    image_classification,
+    image_conclude,
+    image_run,
+    image_use,
     language_model,
     masked_lm,
     question_answering,
@@ -53,6 +57,15 @@ JOBS = {
         question_answering.evaluate,
         begin=question_answering.begin,
         predict=question_answering.predict,
+    ),
+    "image-classification": Job(
+        image_classification.KIND,
+        image_classification.prepare,
+        image_conclude.conclude,
+        image_run.ImageRun,
+        image_use.evaluate,
+        image_classification.complete,
+        predict=image_use.predict_files,
     ),
     "algorithm": Job(algorithm.KIND, algorithm.prepare, algorithm.conclude, algorithm.AlgorithmRun, algorithm.evaluate),
 }

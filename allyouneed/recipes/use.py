@@ -11,11 +11,13 @@ from rich.console import Console
 
 from allyouneed.data.check import check_corpus, render
 from allyouneed.data.files import UTF8_BOM, check_text, read_lines, split_lines
+from allyouneed.data.image_files import image_files_in
 from allyouneed.data.parallel import read_corpus
 from allyouneed.data.subwords import Subwords
 from allyouneed.decoding.translate import Translation
 from allyouneed.errors import UserError
 from allyouneed.recipes import folder as run_folder
+from allyouneed.recipes.image_use import check_image_data
 from allyouneed.recipes.translation import read_split_of
 from allyouneed.recipes.translation_run import TranslationRun
 from allyouneed.settings import override
@@ -149,11 +151,18 @@ def _warn_of_cut(lines: Sequence[int], limit: int) -> None:
 
 
 def check_data(path: Path, src: str | None, tgt: str | None) -> int:
-    """`allyouneed data check`: prints the findings; the exit code."""
+    """`allyouneed data check` of parallel text or of images: prints the findings; the exit code."""
+    if src is None and tgt is None and _holds_images(path):
+        return check_image_data(path)
     rates, trips = _tokenizers(path, src, tgt)
     report = check_corpus(path, src, tgt, unknown_rate=rates, round_trip=trips)
     Console().print(render(report))
     return report.exit_code
+
+
+def _holds_images(path: Path) -> bool:
+    """Whether a folder is one of images: files of pictures, or arrays in MNIST's format."""
+    return path.is_dir() and (bool(image_files_in(path)) or any(path.glob("*-idx*-ubyte*")))
 
 
 def _tokenizers(path: Path, src: str | None, tgt: str | None) -> tuple[Any, Any]:

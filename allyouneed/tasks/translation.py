@@ -15,6 +15,7 @@ from allyouneed.data.subwords import BOS, EOS, SampledSubwords, Subwords
 from allyouneed.decoding.settings import DecodingSettings
 from allyouneed.decoding.translate import Translator
 from allyouneed.nn.heads import Smoothing
+from allyouneed.tasks.cost import hidden_and_cost
 from allyouneed.tasks.metrics import corpus_scores
 from allyouneed.tasks.task import Group, trainable
 
@@ -169,9 +170,9 @@ class TranslationTask:
 
 def smoothed_loss(model: nn.Module, batch: Batch, smoothing: Smoothing, _: float = 0.0) -> tuple[Tensor, Tensor]:
     """Sums over target tokens: the label-smoothed cross-entropy, and the plain one."""
-    hidden = model.hidden(batch.source, batch.target_in)  # type: ignore[operator]
+    hidden, cost = hidden_and_cost(model, batch.source, batch.target_in)
     result = model.head.loss(hidden, batch.target_out, smoothing)  # type: ignore[union-attr, operator]
-    return result.loss, result.nll
+    return result.loss + cost * result.tokens, result.nll
 
 
 def rdrop_loss(model: nn.Module, batch: Batch, smoothing: Smoothing, weight: float) -> tuple[Tensor, Tensor]:
@@ -180,13 +181,13 @@ def rdrop_loss(model: nn.Module, batch: Batch, smoothing: Smoothing, weight: flo
     The mean of both cross-entropies plus weight/4 times the divergences KL(p1||p2) + KL(p2||p1), summed over tokens.
     """
     twice = Batch(*(torch.cat([tensor, tensor]) for tensor in batch))
-    hidden = model.hidden(twice.source, twice.target_in)  # type: ignore[operator]
+    hidden, cost = hidden_and_cost(model, twice.source, twice.target_in)
     result = model.head.loss(hidden, twice.target_out, smoothing)  # type: ignore[union-attr, operator]
     real = (batch.target_out != 0).flatten()
     first, second = (half.flatten(0, 1)[real] for half in hidden.chunk(2))
     p, q = (model.head.logits(half).float().log_softmax(-1) for half in (first, second))  # type: ignore[union-attr, operator]
     divergence = ((p.exp() - q.exp()) * (p - q)).sum()
-    return result.loss / 2 + weight / 4 * divergence, result.nll / 2
+    return (result.loss + cost * result.tokens) / 2 + weight / 4 * divergence, result.nll / 2
 
 
 class StoredTranslationTask(TranslationTask):

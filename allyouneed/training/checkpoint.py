@@ -14,7 +14,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -113,10 +113,10 @@ def save_tensors(path: str | Path, tensors: Mapping[str, Tensor]) -> None:
 
 def write_text(path: str | Path, text: str) -> None:
     """A text file that is there whole, or as it was before."""
-    _write_whole(Path(path), text.encode("utf-8"))
+    _write_whole(Path(path), [text.encode("utf-8")])
 
 
-def _write_whole(path: Path, content: bytes) -> None:
+def _write_whole(path: Path, content: Iterable[bytes | memoryview]) -> None:
     aside = path.with_name(ASIDE + path.name)
     with _disk_errors(path, aside):
         aside.unlink(missing_ok=True)
@@ -136,10 +136,8 @@ def _write_tensors(folder: Path, kinds: Mapping[str, Mapping[str, Tensor]], worl
     fault: tuple[int | None, str | None] | None = None
     try:
         for name, tensors in kinds.items():
-            content = serialized(*_held(tensors, world))
             part = _part(name, world)
-            _write(folder / part, content)
-            files[part] = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+            files[part] = _write(folder / part, serialized(*_held(tensors, world)))
     except OSError as error:
         fault = error.errno, error.strerror
     for other, written in world.gather((fault, files)):
@@ -176,18 +174,22 @@ def _parts(folder: Path, name: str) -> list[Path]:
 
 
 def _write_rest(folder: Path, step: int, files: dict[str, Any], scalars: Any) -> None:
-    content = json.dumps(scalars).encode()
-    _write(folder / SCALARS, content)
-    files[SCALARS] = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    _write(folder / MANIFEST, json.dumps({"format": FORMAT, "step": step, "files": files}, indent=1).encode())
+    files[SCALARS] = _write(folder / SCALARS, [json.dumps(scalars).encode()])
+    _write(folder / MANIFEST, [json.dumps({"format": FORMAT, "step": step, "files": files}, indent=1).encode()])
     _sync_folder(folder)
 
 
-def _write(path: Path, content: bytes) -> None:
+def _write(path: Path, pieces: Iterable[bytes | memoryview]) -> dict[str, Any]:
+    """A new file, on disk when this returns; its size and digest."""
+    digest, size = hashlib.sha256(), 0
     with open(path, "xb") as file:
-        file.write(content)
+        for piece in pieces:
+            file.write(piece)
+            digest.update(piece)
+            size += len(piece)
         file.flush()
         os.fsync(file.fileno())
+    return {"size": size, "sha256": digest.hexdigest()}
 
 
 def _sync_folder(folder: Path) -> None:

@@ -14,10 +14,15 @@ from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from allyouneed.errors import UserError
+
+DTYPES = {
+    torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.int64: "I64",
+    torch.int32: "I32", torch.int16: "I16", torch.int8: "I8", torch.uint8: "U8", torch.bool: "BOOL",
+}  # fmt: skip
+"""The names that the file format has for them."""
 
 
 class Piece(NamedTuple):
@@ -60,11 +65,11 @@ def stored(paths: Sequence[Path]) -> dict[str, Stored]:
     aliases: dict[str, str] = {}
     for path in paths:
         with _opened(path) as file:
-            facts = _facts(file)
+            starts, second = _facts(file)
             for name in file.keys():  # noqa: SIM118
                 shape = tuple(file.get_slice(name).get_shape())
-                pieces.setdefault(name, []).append(Piece(facts.get("starts", {}).get(name, 0), path, name, shape))
-            aliases |= facts.get("aliases", {})
+                pieces.setdefault(name, []).append(Piece(starts.get(name, 0), path, name, shape))
+            aliases |= second
     found = {name: Stored(tuple(sorted(parts))) for name, parts in pieces.items()}
     return found | {name: found[target] for name, target in aliases.items()}
 
@@ -75,29 +80,39 @@ def loaded(tensors: Mapping[str, Stored]) -> dict[str, Tensor]:
     return {name: read[parts] for name, parts in tensors.items()}
 
 
-def serialized(tensors: Mapping[str, Tensor], starts: Mapping[str, int] | None = None) -> bytes:
-    """A safetensors file; a tensor's second name becomes an alias, other shared memory is copied.
+def serialized(tensors: Mapping[str, Tensor], starts: Mapping[str, int] | None = None) -> Iterator[bytes | memoryview]:
+    """A safetensors file, piece by piece: its header, then the bytes of each tensor, of which none is copied.
 
-    `starts` says of which tensors these are rows only, and from which one on.
+    A tensor's second name becomes an alias. `starts` says of which tensors these are rows only, and from which row on.
+    The format is 8 bytes of length, a JSON header padded to 8 bytes, the data (https://huggingface.co/docs/safetensors).
     """
-    kept: dict[str, Tensor] = {}
-    aliases: dict[str, str] = {}
-    seen: dict[Any, str] = {}
-    storages: set[int] = set()
-    for name, tensor in tensors.items():
-        view = (tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride(), tensor.device)
-        if tensor.numel() and view in seen:
-            aliases[name] = seen[view]
-            continue
-        seen[view] = name
-        value = tensor.detach().cpu().contiguous()
-        shared = (address := value.untyped_storage().data_ptr()) in storages
-        storages.add(address)
-        kept[name] = value.clone() if shared else value
-    # One entry only: the writer orders several at random, and equal weights should make equal files.
+    first: dict[Any, str] = {}
+    names = {
+        name: first.setdefault(_view(tensor), name) if tensor.numel() else name for name, tensor in tensors.items()
+    }
+    kept = [name for name, stored_as in names.items() if name == stored_as]
+    kept.sort(key=lambda name: (-tensors[name].element_size(), name))  # so that each begins at a multiple of its size
+    metadata = {"format": "pt"}
+    if aliases := {name: stored_as for name, stored_as in names.items() if name != stored_as}:
+        metadata["aliases"] = json.dumps(aliases)
     if starts:
-        return to_bytes(kept, {"shard": json.dumps({"starts": dict(starts), "aliases": aliases})})
-    return to_bytes(kept, {"aliases": json.dumps(aliases)} if aliases else {"format": "pt"})
+        metadata["starts"] = json.dumps(dict(starts))
+    header: dict[str, Any] = {"__metadata__": metadata}
+    end = 0
+    for name in kept:
+        tensor, begin = tensors[name], end
+        end += tensor.numel() * tensor.element_size()
+        header[name] = {"dtype": DTYPES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [begin, end]}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    yield len(text).to_bytes(8, "little") + text
+    for name in kept:
+        yield tensors[name].detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
+
+
+def _view(tensor: Tensor) -> tuple[Any, ...]:
+    """What two names of one tensor have in common."""
+    return (tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride(), tensor.device)
 
 
 @contextmanager
@@ -117,9 +132,7 @@ def _read(piece: Piece, rows: slice | None) -> Tensor:
     return tensor
 
 
-def _facts(file: Any) -> dict[str, Any]:
+def _facts(file: Any) -> tuple[dict[str, int], dict[str, str]]:
+    """Where rows begin, and second names."""
     metadata = file.metadata() or {}
-    if "shard" in metadata:
-        facts: dict[str, Any] = json.loads(metadata["shard"])
-        return facts
-    return {"aliases": json.loads(metadata.get("aliases", "{}"))}
+    return json.loads(metadata.get("starts", "{}")), json.loads(metadata.get("aliases", "{}"))

@@ -3,21 +3,28 @@
 from allyouneed.errors import UserError
 from allyouneed.lab.claim import Claim
 from allyouneed.lab.claims import (
+    coherence,
     complexity,
     depth,
     exchange,
     hashing,
     heads,
+    masking,
     norms,
     order,
     permutation,
     rivals,
     scale,
+    sharing,
     sinusoids,
+    small_data,
     training,
 )  # fmt: skip
 
-_ALL = (scale, permutation, sinusoids, heads, norms, complexity, training, rivals, order, depth, exchange, hashing)
+_ALL = (
+    scale, permutation, sinusoids, heads, norms, complexity, training, rivals, order, depth, exchange, hashing,
+    sharing, coherence, masking, small_data,
+)  # fmt: skip
 CLAIMS: dict[str, Claim] = {module.CLAIM.name: module.CLAIM for module in _ALL}
 
 
