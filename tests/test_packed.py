@@ -11,9 +11,7 @@ from allyouneed.decoding.greedy import greedy
 from allyouneed.decoding.precision import prepared
 from allyouneed.errors import UserError
 from allyouneed.models.transformer import TransformerConfig, transformer
-from allyouneed.nn.attention import GrowingKeyValues, KeyValues, SelfAttention
 from allyouneed.nn.heads import VocabularyHead
-from allyouneed.nn.layer import select
 from allyouneed.nn.packed import NARROW, FastLinear, Int8Weights, PackedWeights, has_int8, has_packing, packed
 
 int8 = pytest.mark.skipif(not has_int8(), reason="this processor has no 8-bit products (AVX512-VNNI)")
@@ -148,43 +146,3 @@ def test_without_packing_the_model_itself_is_stepped(monkeypatch: pytest.MonkeyP
     assert prepared(plain, "auto") is plain
     graph, exact = object(), model().double()
     assert prepared(graph, "auto") is graph and prepared(exact, "float32") is exact
-
-
-# The cache with room
-
-
-def entries(rows: int) -> tuple[Tensor, Tensor]:
-    return torch.randn(rows, 2, 1, 4), torch.randn(rows, 2, 1, 4)
-
-
-def test_a_cache_with_room_is_the_plain_cache() -> None:
-    plain = KeyValues(*(torch.empty(3, 2, 0, 4) for _ in range(2)))
-    roomy = GrowingKeyValues.empty(*plain)
-    for position in range(2 * GrowingKeyValues.ROOM + 3):
-        new = entries(len(plain.keys))
-        plain, roomy = plain.append(*new), roomy.append(*new)
-        if position % 5 == 4:
-            rows = torch.randint(0, len(plain.keys), (4,))
-            plain, roomy = select(plain, rows), select(roomy, rows)
-        assert torch.equal(plain.keys, roomy.keys) and torch.equal(plain.values, roomy.values)
-
-
-def test_two_continuations_of_one_cache_do_not_see_each_other() -> None:
-    past = GrowingKeyValues.empty(*(torch.empty(3, 2, 0, 4) for _ in range(2))).append(*entries(3))
-    one, other = entries(3), entries(3)
-    first, second = past.append(*one), past.append(*other)
-    longer = first.append(*other)
-    for cache, keys in ((first, one[0]), (second, other[0])):
-        assert torch.equal(cache.keys, torch.cat([past.keys, keys], dim=2))
-    assert torch.equal(longer.keys, torch.cat([first.keys, other[0]], dim=2))
-    chosen_rows = select(past, torch.tensor([2, 0]))
-    assert torch.equal(chosen_rows.append(*(t[:2] for t in one)).keys[:, :, :1], past.keys[[2, 0]])
-    assert past.keys.shape[2] == 1
-
-
-def test_only_twins_keep_room() -> None:
-    plain = model()
-    twin = packed(plain, "float32")
-    for part, keeps in ((plain, KeyValues), (twin, GrowingKeyValues)):
-        attention = next(m for m in part.decoder.modules() if isinstance(m, SelfAttention))
-        assert isinstance(attention.init_cache(torch.zeros(1, 0, 64), None), keeps)  # type: ignore[arg-type]

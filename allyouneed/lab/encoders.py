@@ -19,7 +19,7 @@ from allyouneed.nn.encoder_heads import MaskedLanguageModel
 from allyouneed.tasks.masked_lm import MaskedLMTask
 from allyouneed.training.settings import TrainingSettings
 
-TOPICS, OWN, TIMES, SENTENCES, WORDS = 24, 30, 40, 8, 6
+TOPICS, OWN, TIMES, SENTENCES, WORDS = 24, 30, 10, 8, 6
 HELD_OUT, LENGTH, BATCH = 0.05, 64, 2048
 
 

@@ -1,10 +1,8 @@
 """Multi-head attention. It projects; a weightless `attend` does the looking, and other papers change only that."""
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from allyouneed.nn.kernels import attention, attention_weights
@@ -58,53 +56,8 @@ class KeyValues(NamedTuple):
         return KeyValues(torch.cat([self.keys, keys], dim=2), torch.cat([self.values, values], dim=2))
 
 
-class GrowingKeyValues:
-    """`KeyValues` with room for what comes: appending writes one position instead of copying all.
-
-    It is still a value. Two caches may share their room, but only the one that was there first writes behind the other's
-    end; a second continuation of the same past copies it.
-    """
-
-    ROOM = 8  # positions added at a time: `select` copies the empty ones too
-
-    def __init__(self, room: tuple[Tensor, Tensor], length: int, written: list[int]):
-        self.room = room  # keys and values, r h room k
-        self.length = length
-        self.written = written  # one number, shared by all that share the room: how many positions are taken
-
-    @classmethod
-    def empty(cls, keys: Tensor, values: Tensor) -> "GrowingKeyValues":
-        return cls((keys, values), 0, [0])
-
-    @property
-    def keys(self) -> Tensor:  # r h n k
-        return self.room[0][:, :, : self.length]
-
-    @property
-    def values(self) -> Tensor:  # r h n k
-        return self.room[1][:, :, : self.length]
-
-    def append(self, keys: Tensor, values: Tensor) -> "GrowingKeyValues":
-        n, more = self.length, keys.shape[2]
-        room, written = self.room, self.written
-        if n + more > room[0].shape[2] or written[0] != n:
-            added = (0, 0, 0, max(more, self.ROOM))
-            room, written = (F.pad(self.keys, added), F.pad(self.values, added)), [n]
-        for place, new in zip(room, (keys, values), strict=True):
-            place[:, :, n : n + more] = new
-        written[0] = n + more
-        return GrowingKeyValues(room, n + more, written)
-
-    def select(self, rows: Tensor) -> "GrowingKeyValues":
-        keys, values = self.room
-        room = (keys.index_select(0, rows), values.index_select(0, rows))
-        return GrowingKeyValues(room, self.length, [self.length])
-
-
 class SelfAttention(Layer):
     """Multi-head self-attention (section 3.2.2): one product makes q, k and v of all heads."""
-
-    keep: Callable[[Tensor, Tensor], Any] = KeyValues  # what a cache begins as; `nn.packed` gives it room
 
     def __init__(self, dim: int, heads: int, attend: Attend | None = None, bias: bool = True):
         super().__init__()
@@ -121,11 +74,11 @@ class SelfAttention(Layer):
         q, k, v = self.project(x)
         return self.out(merge_heads(self.attend(q, k, v, context.mask)))
 
-    def init_cache(self, x: Tensor, context: Context) -> Any:
+    def init_cache(self, x: Tensor, context: Context) -> KeyValues:
         empty = x.new_empty(x.shape[0], self.heads, 0, x.shape[-1] // self.heads)
-        return self.keep(empty, empty)
+        return KeyValues(empty, empty)
 
-    def step(self, x: Tensor, cache: Any, context: Context) -> tuple[Tensor, Any]:
+    def step(self, x: Tensor, cache: KeyValues, context: Context) -> tuple[Tensor, KeyValues]:
         q, k, v = self.project(x)
         cache = cache.append(k, v)
         return self.out(merge_heads(self.attend(q, cache.keys, cache.values))), cache

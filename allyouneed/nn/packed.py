@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from allyouneed.nn.attention import GrowingKeyValues, SelfAttention
 from allyouneed.nn.heads import VocabularyHead
 
 NARROW = 64
@@ -136,9 +135,6 @@ def packed(model: Any, precision: str) -> Any:
     else:  # what is not packed is shared with the model
         twin = deepcopy(model, {id(tensor): tensor for tensor in chain(model.parameters(), model.buffers())})
     _swap(twin, Int8Weights if precision == "int8" else PackedWeights)
-    for part in twin.modules():
-        if isinstance(part, SelfAttention):
-            part.keep = GrowingKeyValues.empty
     return twin.eval()
 
 
