@@ -47,7 +47,7 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[st
     folder = tmp_path / "served"
     folder.mkdir()
     for name, text in CONTENT.items():
-        (folder / name).write_bytes(gzip.compress(text, compresslevel=1))
+        (folder / name).write_bytes(gzip.compress(text, compresslevel=1, mtime=0))
     Handler.requests = []
     server = Server(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
@@ -74,7 +74,7 @@ def test_what_is_missing_or_wrong_is_fetched_again(served: tuple[str, Path], tmp
     folder = tmp_path / "data"
     folder.mkdir()
     (folder / "train.de").write_bytes(CONTENT["train.de.gz"])  # unpacked by hand: right as well
-    (folder / "train.en.gz").write_bytes(gzip.compress(CONTENT["train.en.gz"])[:-9])
+    (folder / "train.en.gz").write_bytes(gzip.compress(CONTENT["train.en.gz"], mtime=0)[:-9])
     fetch_recipe_data("tiny", folder, served[0], RECIPE)
     assert len(Handler.requests) == 1 and not (folder / "train.de.gz").exists()
     assert gzip.decompress((folder / "train.en.gz").read_bytes()) == CONTENT["train.en.gz"]
@@ -83,10 +83,10 @@ def test_what_is_missing_or_wrong_is_fetched_again(served: tuple[str, Path], tmp
 @pytest.mark.parametrize(
     ("served_bytes", "reason"),
     [
-        (gzip.compress(b"other text\n"), "sha256"),
+        (gzip.compress(b"other text\n", mtime=0), "sha256"),
         (b"<html>not found</html>", "no gzip file"),
-        (gzip.compress(CONTENT["train.en.gz"])[:-5], "truncated"),
-        (gzip.compress(b"0" * 10_000_000), "unpacks to more than"),
+        (gzip.compress(CONTENT["train.en.gz"], mtime=0)[:-5], "truncated"),
+        (gzip.compress(b"0" * 10_000_000, mtime=0), "unpacks to more than"),
         (b"\x1f\x8b" + bytes(1_000_000), "no gzip file"),
     ],
 )
