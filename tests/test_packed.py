@@ -128,12 +128,12 @@ def test_precision_is_chosen_by_the_processor(monkeypatch: pytest.MonkeyPatch) -
     plain, taken = model(), []
     monkeypatch.setattr(chosen, "packed", lambda model, precision: taken.append(precision))
     monkeypatch.setattr(chosen, "has_packing", lambda: True)
-    for int8_there, bfloat16_there in ((True, True), (False, True), (False, False)):
+    for int8_there, bfloat16_there in ((True, True), (True, False), (False, False)):
         monkeypatch.setattr(chosen, "has_int8", lambda there=int8_there: there)
         monkeypatch.setattr(chosen, "has_bfloat16", lambda there=bfloat16_there: there)
         prepared(plain, "auto")
     prepared(plain, "float32")
-    assert taken == ["int8", "bfloat16", "float32", "float32"]
+    assert taken == ["bfloat16", "int8", "float32", "float32"]
     with pytest.raises(UserError, match="int8 needs a processor"):
         prepared(plain, "int8")
 

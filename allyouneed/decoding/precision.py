@@ -9,7 +9,7 @@ from torch import nn
 from allyouneed.errors import UserError
 from allyouneed.nn.packed import has_int8, has_packing, packed
 
-AUTO = ("int8", "bfloat16", "float32")
+AUTO = ("bfloat16", "int8", "float32")
 """What `auto` takes on a CPU: the first that the processor is made for (measured: docs/performance.md)."""
 
 

@@ -45,6 +45,10 @@ class World:
     def sentence(self, topic: int, draw: np.random.Generator) -> str:
         return " ".join(draw.choice(self.topics[topic], WORDS, p=self.shares))
 
+    def hint(self, topic: int, draw: np.random.Generator) -> str:
+        """Two words of a topic, rare ones as likely as frequent ones: little to go by."""
+        return " ".join(draw.choice(self.topics[topic], 2))
+
     def document(self, draw: np.random.Generator) -> Document:
         topic, begin = int(draw.integers(TOPICS)), int(draw.integers(TIMES - SENTENCES + 1))
         return [f"{self.times[begin + i]} {self.sentence(topic, draw)}" for i in range(SENTENCES)]

@@ -66,6 +66,7 @@ class RNNConfig(TranslatorConfig):
 
 PRESETS = {
     "small": RNNConfig(),
+    "additive": RNNConfig(cell="gru", attention="additive"),  # of the same size; slower a step, and learns more from it
     # RNNsearch (section A.2.3) and the base of Luong et al. (section 4.1), without its input feeding.
     "bahdanau": RNNConfig(
         cell="gru", attention="additive", dim=620, hidden_dim=1000, encoder_dim=2000, out_dim=500, depth=1,

@@ -12,9 +12,16 @@ from torch.autograd.function import once_differentiable
 from allyouneed.nn.masks import causal_mask, combine
 
 SHORT = 128
-SHORT_BFLOAT16 = 512  # the library's kernel is slower still there: 2.9 times at 197 keys, training (docs/performance.md)
+SHORT_BFLOAT16 = (
+    512  # the library's kernel is slower still there: 2.9 times at 197 keys, training (docs/performance.md)
+)
 """Up to this many keys two batched products beat the CPU flash kernel: its backward pass is slow there, and in bfloat16
 its forward pass too, by 2 to 4 times at one query, which is what decoding asks (docs/performance.md)."""
+
+
+NAIVE = 400
+"""Below this many products per matrix `torch.bmm` loops over them one by one in float32: four times as long as a product
+of elements and a sum, for the one query and few keys that every translation begins with."""
 
 
 def attention_weights(q: Tensor, k: Tensor, mask: Tensor | None) -> Tensor:  # b h n m
@@ -56,7 +63,11 @@ def _short_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Te
     highest = scores.amax(-1, keepdim=True).clamp_(min=-1e30)  # a row that sees nothing has none: exp(-inf) is zero
     weights = scores.sub_(highest).exp_()
     total = weights.sum(-1, keepdim=True).clamp_(min=0.5)  # 1 or more, but for the rows that see nothing
-    return torch.bmm(weights.to(v.dtype), v).div_(total).view(b, h, n, -1)
+    if n == 1 and k.shape[1] * v.shape[-1] < NAIVE and v.dtype == torch.float32:
+        seen = (weights.transpose(1, 2) * v).sum(1, keepdim=True)
+    else:
+        seen = torch.bmm(weights.to(v.dtype), v)
+    return seen.div_(total).view(b, h, n, -1)
 
 
 class _ShortAttention(torch.autograd.Function):

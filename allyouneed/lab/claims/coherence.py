@@ -90,7 +90,7 @@ CLAIM = Claim(
           "--data names.",
     rule="On order, the model taught order is ahead by the whole interval; on the next sentence it is above chance by the "
          "whole interval.",
-    cost="25 minutes",
+    cost="15 minutes",
     seeds=3,
     measure=measure,
     judge=judge,

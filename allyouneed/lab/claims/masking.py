@@ -69,7 +69,7 @@ CLAIM = Claim(
     setup=f"A BERT of two layers of width {DIM}, 1,500 updates with each share, no pairs; judged on held-out words of which "
           f"{USUAL:.0%} are hidden; made-up documents, or those that --data names.",
     rule="The best of the larger shares has a lower loss than 15 %, by the whole interval.",
-    cost="25 minutes",
+    cost="20 minutes",
     seeds=3,
     measure=measure,
     judge=judge,
