@@ -118,7 +118,8 @@ CLAIM = Claim(
     paper=Table(["quantity", "paper"], [["GLUE average of a large BERT", "80.5, 7.7 above the state of the art before"]]),
     setup=f"A BERT of two layers of width {DIM}: 3,000 updates on raw text, then fine-tuning with 100 to 60,000 labelled "
           f"texts, as far as there are so many, for {EPOCHS} epochs and {LEAST} updates at least, against the same from "
-          "scratch. Made-up documents and pairs of their words, or a labelled table that --data names (SST-2), whose texts are the raw text.",
+          "scratch. Made-up documents and pairs of their words, or a labelled table that --data names "
+          "(SST-2), whose texts are the raw text.",
     rule="With 100 labelled texts accuracy is higher from pre-training, by the whole interval.",
     cost="15 minutes, more with --data",
     seeds=3,
