@@ -3,10 +3,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q install -c constraints-cpu.txt
 
-.PHONY: help setup demo test test-slow check format bench docs clean
+.PHONY: help setup setup-peers demo test test-slow check format bench docs clean
 
 help:
 	@echo "setup      make .venv with all that demo and tests need (again: does nothing)"
+	@echo "setup-peers install the systems that the benchmarks compare with (setup has done it)"
 	@echo "demo       train a small translator (3 minutes), translate, score, write runs/demo/report.html"
 	@echo "test       run the tests (under 10 minutes on 2 cores)"
 	@echo "test-slow  run the long tests too"
@@ -21,6 +22,9 @@ setup: .venv/ready
 	@echo "installing into .venv (PyTorch for the CPU; minutes the first time)"
 	@$(PIP) -e ".[dev,peers,serve,export]"
 	@touch .venv/ready
+
+setup-peers: setup
+	@$(PIP) -e ".[peers]"
 
 demo: setup
 	@$(BIN)/allyouneed demo --out runs/demo

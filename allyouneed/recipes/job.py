@@ -17,7 +17,7 @@ from allyouneed.settings import Settings, difference, override
 from allyouneed.training.settings import TrainingSettings
 
 LIMITS = ("max_steps", "max_epochs", "max_minutes", "patience", "log_every", "keep_checkpoints", "threads")
-MAY_CHANGE = {f"training.{name}" for name in LIMITS} | {"data.path"}
+MAY_CHANGE = {f"training.{name}" for name in LIMITS} | {"data.path", "data.store_path"}
 """Settings that may differ on resuming: limits, and where the data lie, whose content is compared by itself."""
 
 
