@@ -524,7 +524,7 @@ def test_models(command: Command) -> None:
     code, out, _ = command("models", "--json")
     rows = json.loads(out)
     assert code == 0 and rows[0]["name"] == "transformer"
-    assert set(rows[0]) == {"name", "paper", "url", "adds", "task", "orders", "parameters", "parity"}
+    assert set(rows[0]) == {"name", "paper", "url", "adds", "task", "tasks", "orders", "parameters", "parity"}
     assert rows[0]["parameters"]["paper-base"] == pytest.approx(65e6, rel=0.04)
     code, out, _ = command("models")
     assert code == 0 and "transformer" in out

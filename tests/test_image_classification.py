@@ -202,7 +202,8 @@ def test_settings_are_fitted_to_the_images(tmp_path: Path) -> None:
     pixels = done.task.train.pixels(np.arange(48)).images / 255
     np.testing.assert_allclose(s.data.mean, pixels.mean((0, 2, 3)), atol=1e-4)
     np.testing.assert_allclose(s.data.std, pixels.std((0, 2, 3)), atol=1e-4)
-    assert s.training.max_epochs == 300 and s.training.validate_every == 102  # 48 images are 3 updates
+    assert s.training.max_epochs == 30 and s.training.validate_every == 102  # the preset's; 48 images are 3 updates
+    assert paced(override(s, ["training.max_epochs=null"]), 48).training.max_epochs == 300
     facts = json.loads((tmp_path / "run/data.json").read_text())
     assert facts["classes"] == list(CLASSES) and facts["train"] == 48
     assert "48 training images, 12 for validation, 2 classes, 12 x 12 in colour" in done.notes[0]

@@ -1,5 +1,6 @@
 """Tables for people: every setting explained, every model listed. The docs are generated from the same rows."""
 
+from functools import cache
 from typing import Any
 
 import torch
@@ -32,6 +33,7 @@ def print_settings(task: str) -> None:
     Console().print(table)
 
 
+@cache
 def parameter_count(name: str, config: Any) -> int:
     """Counted on the meta device, so that even a large model costs nothing."""
     with torch.device("meta"):
