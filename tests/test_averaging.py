@@ -28,7 +28,7 @@ class Tied(nn.Module):
 def randomised(model: M, seed: int) -> M:
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
-        for value in model.parameters():
+        for value in (*model.parameters(), *(b for b in model.buffers() if b.is_floating_point())):
             value.copy_(torch.randn(value.shape, generator=generator))
     return model
 
@@ -36,15 +36,15 @@ def randomised(model: M, seed: int) -> M:
 def test_moving_average_equals_a_naive_loop() -> None:
     model = randomised(Tied(), 0)
     average = ExponentialAverage(model, decay=0.5)
-    naive: dict[str, Tensor] = {name: value.detach().double().clone() for name, value in model.named_parameters()}
+    names = {"embedding.weight", "norm.weight", "norm.bias", "norm.running_mean", "norm.running_var"}  # the tied one once
+    naive: dict[str, Tensor] = {name: model.state_dict()[name].double().clone() for name in names}
     for t in range(20):
         randomised(model, t + 1)
         average.update(model)
         d = min(0.5, (1 + t) / (10 + t))
-        for name, value in model.named_parameters():
-            naive[name] = d * naive[name] + (1 - d) * value.detach().double()
-    assert average.updates == 20
-    assert set(average.averages) == {"embedding.weight", "norm.weight", "norm.bias"}  # the tied one once
+        for name in names:
+            naive[name] = d * naive[name] + (1 - d) * model.state_dict()[name].double()
+    assert average.updates == 20 and set(average.averages) == names
     for name, value in average.averages.items():
         torch.testing.assert_close(value.double(), naive[name], rtol=1e-6, atol=1e-6)
 

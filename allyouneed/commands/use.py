@@ -157,11 +157,15 @@ def export_(
 
 def import_(
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="A folder of Marian's, BERT's or ALBERT's, as Hugging Face has it.")
+        Path,
+        typer.Argument(
+            metavar="DIR",
+            help="A folder of Marian's, BERT's, ALBERT's or ViT's, as Hugging Face has it; or ViT's .npz.",
+        ),
     ],
     out: Annotated[Path, typer.Option("--out", help="The run folder to write.")],
 ) -> None:
-    """Make a run of a published model: a Marian translator (opus-mt), a BERT or an ALBERT with any head."""
+    """Make a run of a published model: a Marian translator (opus-mt), a BERT or an ALBERT with any head, a ViT."""
     from allyouneed.recipes.import_ import import_run
 
     print("\n".join([f"written: {out}", *import_run(folder, out)]))

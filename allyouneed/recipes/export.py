@@ -10,12 +10,15 @@ from allyouneed.decoding.translate import Translator
 from allyouneed.errors import UserError
 from allyouneed.recipes import folder as run_folder
 from allyouneed.recipes.encoder_run import EncoderRun
+from allyouneed.recipes.image_run import ImageRun
 from allyouneed.recipes.runs import load
 from allyouneed.recipes.translation import KIND
 from allyouneed.recipes.translation_run import TranslationRun
 from allyouneed.recipes.whole import write_whole
 from allyouneed.tasks.translation import Vocabulary
 from allyouneed.weights import export_ctranslate2, export_encoders, export_huggingface, export_onnx, onnx_encoder
+from allyouneed.weights import onnx_image as onnx_images
+from allyouneed.weights import vit as huggingface_vit
 from allyouneed.weights.encoders import FAMILIES
 
 
@@ -59,6 +62,22 @@ def _encoder_to_onnx(run: EncoderRun, folder: Path) -> list[str]:
     return onnx_encoder.write(settings.task, run.model, settings.model, run.subwords, folder, run.labels)
 
 
+def _image_to_huggingface(run: ImageRun, folder: Path) -> list[str]:
+    settings = run.settings
+    return huggingface_vit.write(run.model, settings.model, run.classes, *_scaling(settings.data), folder)  # type: ignore[arg-type]
+
+
+def _image_to_onnx(run: ImageRun, folder: Path) -> list[str]:
+    settings = run.settings
+    return onnx_images.write(run.model, settings.model, run.classes, *_scaling(settings.data), folder)
+
+
+def _scaling(data: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and deviation, one for each channel: a run may have one for all."""
+    mean, std = (values * data.channels if len(values) == 1 else values for values in (data.mean, data.std))
+    return mean, std
+
+
 ONNX = ("onnx", "onnxscript", "onnxruntime")
 TRANSFORMER = ("transformer",)
 TRANSLATION = {
@@ -76,12 +95,19 @@ ENCODER = {
     ),
     "onnx": Target("ONNX", None, ONNX, "export", export_encoders.obstacles, _encoder_to_onnx),
 }
+IMAGE = {
+    "huggingface": Target(
+        "transformers", ("vit",), (), "huggingface", huggingface_vit.obstacles, _image_to_huggingface
+    ),
+    "onnx": Target("ONNX", None, ONNX, "export", lambda _: [], _image_to_onnx),
+}
 TARGETS: dict[str, dict[str, Target]] = {
     "translation": TRANSLATION,
     "masked-lm": ENCODER,
     "text-classification": ENCODER,
     "tagging": ENCODER,
     "question-answering": ENCODER,
+    "image-classification": IMAGE,
 }
 """By what a run was trained for."""
 

@@ -13,23 +13,24 @@ from allyouneed.training.checkpoint import load_tensors
 
 
 class ExponentialAverage:
-    """An exponential moving average of a model's parameters, in float32, whatever precision the model has.
+    """An exponential moving average of a model's state, in float32, whatever precision the model has.
 
     average += (1 - d) (parameter - average) with d = min(decay, (1 + t) / (10 + t)) after t updates, so that
     the random start is soon forgotten (TensorFlow's `num_updates` rule). Tied parameters are averaged once.
-    The trap: buffers, such as BatchNorm's running mean, are not averaged and stay the model's own.
+    The trap: BatchNorm's running statistics are buffers, and belong to the weights that made them; so the floating
+    buffers that are saved with a model are averaged like its parameters.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay = decay
         self.updates = 0
-        self.averages = {name: _float32_copy(value) for name, value in model.named_parameters()}
+        self.averages = {name: _float32_copy(value) for name, value in averaged(model).items()}
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
-        """Take in the parameters as they are after an optimiser's update."""
+        """Take in the state as it is after an optimiser's update."""
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        values = [value.detach().float() for value in self._parameters(model)]
+        values = [value.detach().float() for value in self._state(model)]
         torch._foreach_lerp_(list(self.averages.values()), values, 1 - decay)
         self.updates += 1
 
@@ -50,22 +51,29 @@ class ExponentialAverage:
     @contextmanager
     def swapped_in(self, model: nn.Module) -> Iterator[nn.Module]:
         """``with average.swapped_in(model):`` it computes with the averages; afterwards exactly as before."""
-        parameters = [value.detach() for value in self._parameters(model)]
-        own = [value.clone() for value in parameters]
+        state = [value.detach() for value in self._state(model)]
+        own = [value.clone() for value in state]
         try:
-            for parameter, average in zip(parameters, self.averages.values(), strict=True):
-                parameter.copy_(average)
+            for value, average in zip(state, self.averages.values(), strict=True):
+                value.copy_(average)
             yield model
         finally:
-            for parameter, value in zip(parameters, own, strict=True):
-                parameter.copy_(value)
+            for value, before in zip(state, own, strict=True):
+                value.copy_(before)
 
-    def _parameters(self, model: nn.Module) -> list[Tensor]:
-        by_name = dict(model.named_parameters())
+    def _state(self, model: nn.Module) -> list[Tensor]:
+        by_name = averaged(model)
         if by_name.keys() != self.averages.keys():
             names = sorted(by_name.keys() ^ self.averages.keys())
             raise ValueError(f"not the model that is averaged: {names} differ")
         return [by_name[name] for name in self.averages]
+
+
+def averaged(model: nn.Module) -> dict[str, Tensor]:
+    """Parameters, and the buffers that are part of a saved model."""
+    saved = model.state_dict().keys()
+    buffers = {name: value for name, value in model.named_buffers() if name in saved and value.is_floating_point()}
+    return {**dict(model.named_parameters()), **buffers}
 
 
 def average_files(

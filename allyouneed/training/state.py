@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from allyouneed.training.averaging import ExponentialAverage
+from allyouneed.training.averaging import ExponentialAverage, averaged
 from allyouneed.training.distributed import World, like, whole
 from allyouneed.training.tensor_files import Stored
 
@@ -67,8 +67,8 @@ def average_state(average: ExponentialAverage | None) -> dict[str, Any]:
 def load_average_state(average: ExponentialAverage | None, model: nn.Module, saved: dict[str, Any]) -> None:
     if average is None or not saved:
         return
-    parameters = dict(model.named_parameters())
-    placed = {name: like(tensor, parameters[name]) for name, tensor in saved["averages"].items()}
+    own = averaged(model)
+    placed = {name: like(tensor, own[name]) for name, tensor in saved["averages"].items()}
     average.load_state({**saved, "averages": placed})
 
 
