@@ -230,6 +230,26 @@ def test_fine_tuning_begins_from_a_folder_or_a_run(family: str, command: Command
             assert run.settings.system == family.lower()
 
 
+@families
+def test_pre_training_goes_on_from_a_folder_and_from_a_run(family: str, command: Command, tmp_path: Path) -> None:
+    """At a rate of nearly nothing the words that are guessed stay what they were: body and head have come along."""
+    model = published(tmp_path / "hub", family, "ForPreTraining")
+    (tmp_path / "raw.txt").write_text("\n\n".join(f"{text}\n{text}" for text in TEXTS * 8))
+    still = sets("training.learning_rate=1e-9", "training.precision=float32", "data.length=40", "data.held_out=0.2")
+    ids = torch.tensor([[2, 5, 6, 7, 3]])
+    with torch.no_grad():
+        expected = model(ids).prediction_logits
+    for start, out in (("hub", "once"), ("once", "twice")):
+        words = ("--from", tmp_path / start, "--data", tmp_path / "raw.txt", "--out", tmp_path / out, "--max-steps", 1)
+        said = command("train", "masked-lm", *words, *still)
+        assert said.code == 0 and "fresh: nothing" in said.err + said.out, said.err
+        run = load(tmp_path / out, "cpu")
+        with torch.no_grad():
+            guessed = run.model.head.logits(run.model.encode(ids))
+        torch.testing.assert_close(guessed, expected[..., : guessed.shape[-1]], atol=1e-4, rtol=1e-4)
+    assert command("train", "masked-lm", "--out", tmp_path / "twice", "--resume", "--max-steps", 2).code == 0
+
+
 def test_where_fine_tuning_cannot_begin(command: Command, tmp_path: Path) -> None:
     published(tmp_path / "hub", "Bert", "ForPreTraining")
     given = ["train", "text-classification", "--data", table(tmp_path), "--out", tmp_path / "x", "--max-steps", 1]

@@ -123,6 +123,7 @@ def masked_lm(
     data: Annotated[
         list[Path] | None, typer.Option("--data", help="Text files, tables or folders; may be repeated.")
     ] = None,
+    start: Start = None,
     model: Annotated[str | None, typer.Option("--model", help="bert or albert.")] = None,
     preset: Annotated[str | None, typer.Option("--preset", help="tiny, mini, small, base, large, ...")] = None,
     recipe: Recipe = "default",
@@ -132,9 +133,10 @@ def masked_lm(
     seed: Seed = None,
     resume: Resume = False,
 ) -> None:
-    """Pre-train an encoder on raw text: hidden words, and whether two texts belong together."""
+    """Pre-train an encoder on raw text, or go on with one: hidden words, and whether two texts belong together."""
     paths = f"[{', '.join(json.dumps(str(path)) for path in data)}]" if data else None
-    words = {"data.path": paths, "training.seed": seed}
+    words = {"data.path": paths, "data.start": start, "training.seed": seed}
+    model = _kind_of(model, start, resume)
     _train("masked-lm", out, model, preset, recipe, words, set_, max_time, max_steps, resume)
 
 

@@ -26,6 +26,7 @@ class DocumentSettings(Settings):
         None, ge=1, description="The same in batches; set from short_share and the limit."
     )
     batch_tokens: int = Field(8192, ge=8, description="Padded pieces of a batch.")
+    start: str | None = Field(None, description="A run or checkpoint folder to go on from (--from).")
     masking: Literal["dynamic", "static"] = Field(
         "dynamic", description="New masks and pairs for every epoch, or the same in each (BERT's files)."
     )

@@ -30,7 +30,14 @@ JOBS = {
         language_model.LanguageModelRun,
         language_model.evaluate,
     ),
-    "masked-lm": Job(masked_lm.KIND, masked_lm.prepare, masked_lm.conclude, masked_lm.MaskedLMRun, masked_lm.evaluate),
+    "masked-lm": Job(
+        masked_lm.KIND,
+        masked_lm.prepare,
+        masked_lm.conclude,
+        masked_lm.MaskedLMRun,
+        masked_lm.evaluate,
+        begin=masked_lm.begin,
+    ),
     "text-classification": Job(
         text_classification.KIND,
         text_classification.prepare,

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from allyouneed.data.batches import plan
 from allyouneed.data.documents import Document, Documents, read_documents
@@ -17,8 +18,10 @@ from allyouneed.data.masking import Hiding, Masking
 from allyouneed.data.sentence_pairs import Instances
 from allyouneed.errors import UserError
 from allyouneed.recipes import folder as run_folder
-from allyouneed.recipes.encoder_run import EncoderRun, fitted, load_subwords, save_subwords
+from allyouneed.recipes import starting
+from allyouneed.recipes.encoder_run import EncoderRun, save_subwords
 from allyouneed.recipes.job import Kind, Prepared
+from allyouneed.recipes.starting import settled
 from allyouneed.settings import override
 from allyouneed.tasks.masked_lm import MaskedLMTask, Short
 from allyouneed.tracing.report import picture_of_learning
@@ -48,11 +51,9 @@ def prepare(settings: Any, folder: Path, resuming: bool) -> Prepared:
     facts = {"train": len(documents.train), "val": len(documents.val), "sha256": fingerprint(documents)}
     if resuming:
         run_folder.check_same_data(folder, facts, "documents")
-        subwords = load_subwords(folder)
-    else:
-        lines = (sentence for document in documents.train for sentence in document)
-        subwords = EncoderSubwords.train(lines, data.subwords, data.vocab_size, data.lowercase)
-    settings = fitted(settings, subwords)
+    settings, subwords = settled(
+        KIND, settings, folder, resuming, lambda: (line for document in documents.train for line in document)
+    )
     pair = _possible_pair(settings, documents)
     settings = override(settings, [f"model.pair={pair}"])
     masking = Masking(data.share, data.masked, data.kept, data.whole_words, data.ngram)
@@ -114,6 +115,11 @@ def fingerprint(documents: Documents) -> str:
         for document in part:
             digest.update("\n".join(document).encode("utf-8", "surrogatepass") + b"\0")
     return digest.hexdigest()
+
+
+def begin(model: nn.Module, settings: Any) -> list[str]:
+    """The weights of what the run goes on from: the body's, and the head's where that was pre-trained too."""
+    return starting.begin(KIND, model, settings)
 
 
 class MaskedLMRun(EncoderRun):

@@ -102,13 +102,17 @@ def settled(
 
 
 def begin(kind: Kind, model: nn.Module, settings: Any) -> list[str]:
-    """Copies the body's weights into a fresh model; what there are no weights for stays fresh, and is named."""
+    """Copies the body's weights into a fresh model; what there are no weights for stays fresh, and is named.
+
+    Pre-training that goes on takes the head too: it guesses the same words. Other heads stand for other labels.
+    """
     if not settings.data.start:
         return []
     start = Path(settings.data.start)
     tensors: Mapping[str, Any]
     if is_published(start):
-        opened = load_encoder(start, form_of(kind, settings.system), settings.model.labels)
+        own_labels = None if kind.task == "masked-lm" else settings.model.labels
+        opened = load_encoder(start, form_of(kind, settings.system), own_labels)
         tensors, notes = opened.model.state_dict(), [f"{start}: {note}" for note in opened.notes]
     else:
         tensors, notes = load_tensors(start / "model.safetensors"), []
@@ -119,8 +123,11 @@ def begin(kind: Kind, model: nn.Module, settings: Any) -> list[str]:
         what = f"{unfit[0]} has another shape there" if unfit else "it has no weights of an encoder's body"
         raise UserError(f"the model cannot begin from {start}: {what}; use the sizes of that folder")
     known = {name: tensor for name, tensor in body.items() if name in own}
-    model.load_state_dict({**own, **known})
-    fresh = sorted(set(own) - set(known))
+    if kind.task == "masked-lm" and (is_published(start) or run_folder.stored_task(start) == kind.task):
+        same = {name: tensor for name, tensor in tensors.items() if name in own and own[name].shape == tensor.shape}
+        known = {**same, **known}
+    model.load_state_dict(known, strict=False)  # what is tied to the body's tables follows them
+    fresh = sorted({name for name, _ in model.named_parameters()} - set(known)) or ["nothing"]
     return [
         f"{len(known)} tensors from {start}; fresh: {', '.join(fresh[:6])}{' ...' if len(fresh) > 6 else ''}",
         *notes,
