@@ -1,6 +1,7 @@
 """`make demo`: train on the embedded grammar, translate what was held out, score it, and write a report."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from allyouneed.recipes.translation import read_split_of
 from allyouneed.settings import parse_duration
 from allyouneed.tasks.metrics import full_scores
 from allyouneed.tracing.report import Example, write_report
+from allyouneed.training.cores import free_cores
 
 SHOWN = 8
 
@@ -24,7 +26,8 @@ def run_demo(out: Path, max_time: str = "3m", assignments: list[str] | None = No
     _clear(out)
     console = Console()
     console.print("A Transformer learns to translate from an embedded grammar (it is a grammar, not real language).")
-    train("translation", out, recipe="demo", assignments=[f"training.max_minutes={minutes}", *(assignments or [])])
+    words = [f"training.max_minutes={minutes}", *_threads(console), *(assignments or [])]
+    train("translation", out, recipe="demo", assignments=words)
     run = load(out)
     text = read_split_of(run.settings.data, "test")
     translations = run.translate(text.source)
@@ -37,6 +40,15 @@ def run_demo(out: Path, max_time: str = "3m", assignments: list[str] | None = No
         f"\nThe report, with learning curves and attention maps: [bold]{report}[/bold]  (open it in a browser)"
     )
     console.print(_next(run.settings.data.pair, out), soft_wrap=True)
+
+
+def _threads(console: Console) -> list[str]:
+    """As many threads as cores are free, so that a busy machine slows the demo down and does not choke it."""
+    free, every = free_cores(), os.cpu_count() or 1
+    if free is None or free >= every:
+        return []
+    console.print(f"Other programs keep this machine busy: training on {free} of its {every} cores.")
+    return [f"training.threads={free}"]
 
 
 def _clear(out: Path) -> None:
