@@ -100,7 +100,7 @@ def test_the_page_holds_full_runs_only(tmp_path: Path, monkeypatch: pytest.Monke
     assert (tmp_path / "claims" / "made.svg").read_text().startswith("<")
 
 
-QUICKEST = ("scale", "permutation", "sinusoids", "norms")
+QUICKEST = ("scale", "permutation", "sinusoids", "norms", "stems")
 """The claims whose quick runs take seconds; those of the others are slow tests."""
 
 

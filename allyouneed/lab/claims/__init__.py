@@ -5,25 +5,31 @@ from allyouneed.lab.claim import Claim
 from allyouneed.lab.claims import (
     coherence,
     complexity,
+    crossover,
     depth,
     exchange,
     hashing,
     heads,
+    lambdas,
     masking,
     norms,
     order,
     permutation,
+    places,
+    resolution,
     rivals,
     scale,
     sharing,
     sinusoids,
     small_data,
+    stems,
+    structures,
     training,
 )  # fmt: skip
 
 _ALL = (
     scale, permutation, sinusoids, heads, norms, complexity, training, rivals, order, depth, exchange, hashing,
-    sharing, coherence, masking, small_data,
+    sharing, coherence, masking, small_data, places, crossover, resolution, stems, structures, lambdas,
 )  # fmt: skip
 CLAIMS: dict[str, Claim] = {module.CLAIM.name: module.CLAIM for module in _ALL}
 

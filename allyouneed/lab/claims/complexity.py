@@ -5,10 +5,10 @@ import time
 from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor, nn
 
 from allyouneed.lab.claim import Claim, Figures, Table, Trial, Verdict
 from allyouneed.lab.interval import interval, together, within
+from allyouneed.lab.memory import saved_bytes
 from allyouneed.nn.attention import Attend, SelfAttention
 from allyouneed.nn.convolution import Convolution
 from allyouneed.nn.layer import Context, Layer
@@ -62,7 +62,7 @@ def measure(trial: Trial) -> Figures:
     for i, (name, make) in enumerate(makers().items()):
         layer = make()
         seconds = [_seconds(layer, n, 1 if trial.quick else 3) for n in lengths]
-        saved = [saved_bytes(layer, n, DIM) for n in lengths]
+        saved = [saved_bytes(layer, torch.randn(1, n, DIM, requires_grad=True), Context()) for n in lengths]
         out[name] = {
             "seconds": seconds,
             "saved": saved,
@@ -91,21 +91,6 @@ def _seconds(layer: Layer, n: int, repeats: int) -> float:
         layer(x, Context()).sum().backward()
         best = min(best, time.process_time() - begun)
     return best
-
-
-def saved_bytes(layer: nn.Module, n: int, dim: int) -> float:
-    """Bytes that the forward pass keeps for the backward pass, each storage once."""
-    kept: dict[int, int] = {}
-
-    def pack(tensor: Tensor) -> Tensor:
-        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-        return tensor
-
-    own = {p.untyped_storage().data_ptr() for p in layer.parameters()}
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        result = layer(torch.randn(1, n, dim, requires_grad=True), Context())
-    del result
-    return float(sum(size for place, size in kept.items() if place not in own))
 
 
 def path_length(make: Callable[[], Layer]) -> int:

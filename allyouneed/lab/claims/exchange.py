@@ -5,11 +5,13 @@ from collections.abc import Sequence
 import torch
 
 from allyouneed.lab.claim import Claim, Figures, Table, Trial, Verdict
-from allyouneed.lab.claims.complexity import saved_bytes, slope
+from allyouneed.lab.claims.complexity import slope
 from allyouneed.lab.interval import above, interval, together, within
+from allyouneed.lab.memory import PlainAttention, saved_bytes
 from allyouneed.lab.training import train
 from allyouneed.models.residual_shuffle_exchange import ResidualShuffleExchangeConfig, tagger
 from allyouneed.nn.attention import Attend, SelfAttention
+from allyouneed.nn.layer import Context
 from allyouneed.nn.shuffle import LengthNorm, ResidualSwitchUnit, ShuffleExchange
 from allyouneed.tasks.algorithm import AlgorithmTask, Practice
 from allyouneed.tasks.algorithm_forms import InPlace
@@ -37,22 +39,13 @@ def measure(trial: Trial) -> Figures:
     return {
         "symbols": [found[LONGEST * times].symbols for times in TIMES],
         "exact": [found[LONGEST * times].exact for times in TIMES],
-        "exchange memory": slope(lengths, [saved_bytes(exchange, n, 64) for n in lengths]),
-        "attention memory": slope(lengths, [saved_bytes(_Plain(attention), n, 64) for n in lengths]),
+        "exchange memory": slope(lengths, [kept(exchange, n) for n in lengths]),
+        "attention memory": slope(lengths, [kept(PlainAttention(attention), n) for n in lengths]),
     }
 
 
-class _Plain(torch.nn.Module):
-    """Attention by its equation, softmax(q k / sqrt(d)) v: what the papers compare with, not the kernel that hides n²."""
-
-    def __init__(self, layer: SelfAttention):
-        super().__init__()
-        self.layer = layer
-
-    def forward(self, x: torch.Tensor, context: object) -> torch.Tensor:
-        heads = self.layer.heads
-        q, k, v = self.layer.qkv(x).unflatten(-1, (3, heads, -1)).permute(2, 0, 3, 1, 4)  # b h n k each
-        return ((q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5).softmax(-1) @ v).transpose(1, 2).flatten(2)
+def kept(layer: torch.nn.Module, n: int) -> float:
+    return saved_bytes(layer, torch.randn(1, n, 64, requires_grad=True), Context())
 
 
 def judge(found: Sequence[Figures]) -> Verdict:
