@@ -90,7 +90,9 @@ def _size(dim: int, depth: int, ffn_dim: int, heads: int, patch: int, **more: ob
 
 PRESETS = {
     "small": VitConfig(),
-    "digits": VitConfig(image_size=8, patch=2, pool="mean", dim=64, heads=4, ffn_dim=128, depth=4, dropout=0.0),
+    "digits": VitConfig(
+        image_size=8, patch=2, pool="mean", dim=64, heads=4, ffn_dim=128, depth=4, dropout=0.0, stem="conv"
+    ),
     "ti16": _size(192, 12, 768, 3, 16),
     "s16": _size(384, 12, 1536, 6, 16),
     "b32": _size(768, 12, 3072, 12, 32),
