@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from browser import browser_page, chromium  # noqa: F401  (fixtures: one browser for all tests)
 from tiny import Command, write_corpus
 
 torch.set_num_threads(1)

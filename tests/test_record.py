@@ -1,5 +1,8 @@
 """Recording from outside: maps that are the model's own, outputs untouched, hooks gone, and never an empty answer."""
 
+import copy
+import threading
+
 import pytest
 import torch
 from torch import nn
@@ -143,3 +146,61 @@ def test_a_model_compiled_in_place_is_an_error(model: nn.Module) -> None:
     model.encoder.compile(backend="eager")
     with pytest.raises(UserError, match=r"torch\.compile"), record(model):
         pass
+
+
+# ---- recorders among themselves
+
+
+def test_a_second_recorder_is_refused(model: nn.Module) -> None:
+    with record(model) as seen:
+        with pytest.raises(UserError, match="a recorder is at work already"), record(model.encoder):
+            pass
+        model(SOURCE, TARGET)
+    assert len(seen.looks) == 6
+    with record(model) as again:  # and after the first has ended there may be another
+        model(SOURCE, TARGET)
+    assert len(again.looks) == 6
+
+
+def test_calls_of_another_thread_are_not_ours(model: nn.Module) -> None:
+    """A server answers somebody else at the same time, with the same model."""
+    with record(model) as seen:
+        other = threading.Thread(target=lambda: model(SOURCE[:1], TARGET[:1]))
+        other.start()
+        other.join()
+        model(SOURCE, TARGET)
+    assert len(seen.looks) == 6 and all(look.q.shape[0] == 2 for look in seen.looks.values())
+
+
+def test_nothing_is_left_on_the_model(model: nn.Module) -> None:
+    before = {name: dict(module.__dict__) for name, module in model.named_modules()}
+    with record(model) as seen:
+        model.init_cache(SOURCE)
+        twin = copy.deepcopy(model)
+    hooks = [m for m in model.modules() if m._forward_hooks or m._forward_pre_hooks]
+    assert not hooks and "step" not in model.__dict__ and "init_cache" not in model.__dict__
+    assert all(module.__dict__.keys() == before[name].keys() for name, module in model.named_modules())
+    count = len(seen.looks)
+    with torch.no_grad():  # a copy made meanwhile runs as itself and tells nobody
+        twin.head.weight.zero_()
+        assert not twin.step(torch.tensor([1, 1]), twin.init_cache(SOURCE))[0].any()
+    assert len(seen.looks) == count
+
+
+def test_what_is_kept_grows_with_the_length_and_not_with_its_square() -> None:
+    def kept(n: int) -> int:
+        attend = CausalAttend()
+        with torch.no_grad(), record(attend) as seen:
+            attend(*(torch.randn(1, 2, n, 8) for _ in range(3)))
+        tensors = [part for look in seen.looks.values() for part in look if isinstance(part, torch.Tensor)]
+        return sum(tensor.untyped_storage().nbytes() for tensor in tensors)
+
+    assert kept(800) == 4 * kept(200)
+
+
+def test_a_trace_inside_the_block_records_nothing_more(model: nn.Module) -> None:
+    with record(model) as seen:
+        model(SOURCE, TARGET)
+        before = list(seen.looks)
+        seen.trace()
+        assert list(seen.looks) == before

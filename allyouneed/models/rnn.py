@@ -191,7 +191,8 @@ class Search(Layer):
         q, seen = (
             t.reshape(source.keys.shape[0], 1, -1, t.shape[-1]) for t in (hidden, found)
         )  # b 1 (hypotheses n) ..
-        found = self.attend(q, source.keys[:, None], seen, source.mask[:, None]).reshape(found.shape)
+        keys, memory, mask = (t[:, None] for t in (source.keys, source.memory, source.mask))
+        found = self.attend(q, keys, memory, mask, found=seen).reshape(found.shape)
         pairs = self.out(torch.cat([hidden, x, found], dim=-1)).unflatten(-1, (-1, 2))  # r n out 2
         return pairs.amax(-1)
 

@@ -24,8 +24,8 @@ class AdditiveAttend(Attend):
     """softmax(v^T tanh(W q + U k)), the alignment model of Bahdanau et al. 2015 (section A.1.2); its keys are U k.
 
     A recurrence must look before it goes on, so the looking itself is `look`, one query at a time. `forward` is then
-    shown all the queries with what they have found, and hands that back: it is there for recorders, which see one call
-    as they do of any other attention.
+    shown all the queries with what they have `found`, and hands that back: it is there for recorders, which see one
+    call as they do of any other attention.
     """
 
     def __init__(self, query_dim: int, dim: int):
@@ -36,8 +36,10 @@ class AdditiveAttend(Attend):
     def look(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:  # b n q, b m k, b m v -> b n v
         return self._weights(q, k, mask).to(v.dtype) @ v
 
-    def forward(self, q: Tensor, k: Tensor, found: Tensor, mask: Tensor | None = None) -> Tensor:
-        return found
+    def forward(
+        self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, found: Tensor | None = None
+    ) -> Tensor:  # b 1 n q, b 1 m k, b 1 m v -> b 1 n v
+        return self.weights(q, k, mask).to(v.dtype) @ v if found is None else found
 
     def weights(self, q: Tensor, k: Tensor, mask: Tensor | None = None) -> Tensor:  # b 1 n q, b 1 m k -> b 1 n m
         return self._weights(q[:, 0], k[:, 0], None if mask is None else mask[:, 0])[:, None]

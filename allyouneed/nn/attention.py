@@ -31,6 +31,12 @@ class Attend(nn.Module):
             mask = combine(mask, causal_mask(q.shape[-2], k.shape[-2], q.device))
         return attention_weights(q, k, mask)
 
+    def visible(self, q: Tensor, k: Tensor, mask: Tensor | None = None) -> Tensor:  # b|1 h|1 n m
+        """Which cells of the map may be looked at. Masked is not the same as a weight of zero."""
+        n, m = q.shape[-2], k.shape[-2]
+        every = torch.ones(1, 1, n, m, dtype=torch.bool, device=q.device)
+        return every & combine(every, mask, causal_mask(n, m, q.device) if self.causal else None)  # type: ignore[operator]
+
 
 class CausalAttend(Attend):
     """The same, and no position sees a later one (section 3.2.3)."""

@@ -1,6 +1,7 @@
 """Positions on a grid of rows and columns: learned in raster order, learned per axis, fixed, relative; and resampling.
 
-All are for tokens in raster order after `prefix` tokens that have no place in the grid (a class token).
+All are for tokens in raster order after `prefix` tokens that have no place in the grid (a class token). What is added
+is shown by `codes(length)`; `longest` is the number of tokens, which a grid fixes.
 """
 
 import math
@@ -80,6 +81,13 @@ class RasterPositions(nn.Module):
         self.grid, self.prefix = grid, prefix
         self.table = nn.Parameter(torch.randn(prefix + grid[0] * grid[1], dim) * 0.02)
 
+    @property
+    def longest(self) -> int:
+        return self.table.shape[0]
+
+    def codes(self, length: int) -> Tensor:  # n d
+        return self.table[:length]
+
     def forward(self, x: Tensor) -> Tensor:  # b n d -> b n d
         return x + self.table.to(x.dtype)
 
@@ -98,11 +106,18 @@ class AxisPositions(nn.Module):
         self.columns = nn.Parameter(torch.randn(grid[1], dim // 2) * 0.02)
         self.rows = nn.Parameter(torch.randn(grid[0], dim - dim // 2) * 0.02)
 
-    def forward(self, x: Tensor) -> Tensor:  # b n d -> b n d
+    @property
+    def longest(self) -> int:
+        return self.prefix + math.prod(self.grid)
+
+    def codes(self, length: int) -> Tensor:  # n d
         across = self.columns[None, :, :].expand(*self.grid, -1)
         down = self.rows[:, None, :].expand(*self.grid, -1)
         codes = torch.cat([across, down], dim=-1).flatten(0, 1)  # (y x) d
-        return x + F.pad(codes, (0, 0, self.prefix, 0)).to(x.dtype)
+        return F.pad(codes, (0, 0, self.prefix, 0))[:length]
+
+    def forward(self, x: Tensor) -> Tensor:  # b n d -> b n d
+        return x + self.codes(self.longest).to(x.dtype)
 
     def resampled(self, grid: Grid, mode: str) -> dict[str, Tensor]:
         """The parameters for another grid: each axis is an image of one line."""
@@ -131,7 +146,14 @@ class FixedGridPositions(nn.Module):
     def __init__(self, grid: Grid, dim: int, prefix: int = 0):
         super().__init__()
         self.prefix = prefix
-        self.codes = Constant(partial(grid_sinusoids, grid, dim))
+        self.fixed = Constant(partial(grid_sinusoids, grid, dim))
+
+    @property
+    def longest(self) -> int:
+        return self.prefix + self.fixed.value.shape[0]
+
+    def codes(self, length: int) -> Tensor:  # n d
+        return F.pad(self.fixed.value, (0, 0, self.prefix, 0))[:length]
 
     def forward(self, x: Tensor) -> Tensor:  # b n d -> b n d
-        return x + F.pad(self.codes.value, (0, 0, self.prefix, 0)).to(x.dtype)
+        return x + self.codes(self.longest).to(x.dtype)

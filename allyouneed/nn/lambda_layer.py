@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from allyouneed.nn.grid import Grid, whole
 from allyouneed.nn.patches import to_map, to_tokens
+from allyouneed.nn.shown import Mixing
 
 LARGE = 1024
 """More places than this, and a scope is seen by a convolution: the table spread over all pairs would take n m k."""
@@ -44,15 +45,37 @@ class LambdaLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:  # b d y x -> b d y x
         grid = (x.shape[2], x.shape[3])
         x = to_tokens(x)
-        qv = to_tokens(self.norm(to_map(self.qv(x), grid)))
-        q = qv[..., : self.heads * self.key_dim].unflatten(2, (self.heads, -1))  # b n h k
-        v = qv[..., self.heads * self.key_dim :].unflatten(2, (self.intra, -1))  # b m u v
+        q, v = self.project(x, grid)
         parts = []
         if self.key is not None:
             parts.append(self.content(q, self.key(x), v))
         if self.table is not None:
             parts.append(self.position(q, v, grid))
         return to_map(sum(parts[1:], parts[0]).flatten(2), grid)
+
+    def project(self, x: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:  # b n d -> b n h k, b m u v
+        qv = to_tokens(self.norm(to_map(self.qv(x), grid)))
+        q = qv[..., : self.heads * self.key_dim].unflatten(2, (self.heads, -1))  # b n h k
+        v = qv[..., self.heads * self.key_dim :].unflatten(2, (self.intra, -1))  # b m u v
+        return q, v
+
+    def show(self, x: Tensor) -> list[Mixing]:
+        """The relation that is never made: W[n, m] = q_n (softmax(k)_m + e_(m-n)), so that y = W v."""
+        grid = (x.shape[2], x.shape[3])
+        x = to_tokens(x)
+        q, v = self.project(x, grid)
+        weights = q.new_zeros(())
+        if self.key is not None:
+            keys = self.key(x).softmax(1, dtype=torch.promote_types(x.dtype, torch.float32)).to(q.dtype)
+            weights = weights + torch.einsum("bnhk,bmuk->bhunm", q, keys.unflatten(2, (self.intra, -1)))
+        if self.table is not None:
+            table = self.spread(grid, q.dtype).unflatten(2, (self.intra, -1)).flip(3)  # k n u m
+            weights = weights + torch.einsum("bnhk,knum->bhunm", q, table)
+        again = torch.einsum("bhunm,bmuv->bnhv", weights, v).flatten(2)
+        note = "A lambda layer makes no map; this is the one that its linear maps amount to, of any sign."
+        if self.intra > 1:
+            note += f" Each head has {self.intra} maps, one for each value of its intra-depth, which add up."
+        return [Mixing(weights.flatten(1, 2), to_map(again, grid), note, grid)]
 
     def content(self, q: Tensor, keys: Tensor, v: Tensor) -> Tensor:  # b n h v
         weights = keys.softmax(1, dtype=torch.promote_types(keys.dtype, torch.float32)).to(v.dtype)  # over places

@@ -74,6 +74,9 @@ class LocalAttend(Attend):
     def weights(self, q: Tensor, k: Tensor, mask: Tensor | None = None) -> Tensor:  # b h n n
         return attention_weights(q, k, combine(self.dense_mask(q.shape[2], q.device), mask))
 
+    def visible(self, q: Tensor, k: Tensor, mask: Tensor | None = None) -> Tensor:  # b|1 1 n n
+        return super().visible(q, k, combine(self.dense_mask(q.shape[2], q.device), mask))
+
 
 class WindowAttend(LocalAttend):
     """A window that slides: position i sees i - left ... i + right.

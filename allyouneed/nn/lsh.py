@@ -22,8 +22,10 @@ from torch.autograd.function import once_differentiable
 from allyouneed.nn.chunks import NOWHERE, Places, chunk_attention, chunks_of
 from allyouneed.nn.reversible import once
 from allyouneed.nn.shared_attention import SharedAttend
+from allyouneed.nn.shown import Hashed
 
 LAST = 2**30  # the bucket of padding, after all others
+UNITS = 512  # columns of a map that are made at once
 ROWS = 2**20
 """Numbers of a rotated piece of text that are hashed at once: n times the buckets would be as much as n^2 scores."""
 
@@ -85,9 +87,24 @@ class LSHAttend(SharedAttend):
         return self.look(q, k, v, mask, rotations, self.dropout if self.training else 0.0)
 
     def weights(self, q: Tensor, k: Tensor, mask: Tensor | None = None) -> Tensor:  # b h n n
-        """The map of the kept rotations: what each position would take from unit vectors."""
-        values = torch.eye(q.shape[2], dtype=q.dtype, device=q.device).expand(*q.shape[:3], -1)
-        return self.look(q, k, values, mask, self.rotations, 0.0)
+        """The map of the kept rotations: what each position would take from unit vectors, some of them at a time."""
+        units = torch.eye(q.shape[2], dtype=q.dtype, device=q.device).expand(*q.shape[:3], -1)
+        parts = [self.look(q, k, part, mask, self.rotations, 0.0) for part in units.split(UNITS, dim=-1)]
+        return torch.cat(parts, dim=-1)
+
+    def visible(self, q: Tensor, k: Tensor, mask: Tensor | None = None) -> Tensor:  # b h n n
+        """Those in the chunks where the queries have led. Zero keys are all liked alike, so each of them gets weight."""
+        return self.weights(q, torch.zeros_like(k), mask) > 0
+
+    def show(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> list[Hashed]:
+        """The buckets of the kept rotations; none of a text so short that it is looked at exactly."""
+        n = q.shape[2]
+        if n <= self.chunk:
+            return []
+        fill = -n % self.chunk
+        real = q.new_ones(1, 1, n, dtype=torch.bool) if mask is None else mask[:, 0]
+        buckets = self.hash(F.pad(q, (0, 0, 0, fill)), self.rotations)
+        return [Hashed(buckets, self.order(buckets, F.pad(real, (0, fill))), self.chunk)]
 
     def look(
         self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, rotations: Tensor, dropout: float

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, distributed, nn
 
 from allyouneed.nn.layer import Context, Layer
+from allyouneed.nn.shown import Halted
 
 
 class Coordinates(nn.Module):
@@ -62,6 +63,11 @@ class InDepth(Layer):
         """All steps begin with the same cache: what lies in it from the start, the source's keys, has the same weights."""
         first = self.block.init_cache(x, context)
         return DepthCache(x.new_zeros(x.shape[:2], dtype=torch.long), (first,) * self.steps)
+
+    def timing(self) -> Tensor | None:  # t d
+        """The codes of the steps, for who looks from outside; None where a step does not know its number."""
+        codes = getattr(self.coordinates.steps, "codes", None)
+        return None if codes is None else codes(self.steps)
 
 
 class FixedDepth(InDepth):
@@ -176,10 +182,12 @@ class AdaptiveDepth(InDepth):
         """A product and a sum, not a matrix product: autocast would add up probabilities of eight bits."""
         return torch.sigmoid((x * self.halt.weight[0]).sum(-1) + self.halt.bias)
 
-    def think(self, x: Tensor, context: Context) -> Thought:
+    def _begin(self, x: Tensor, context: Context) -> _Now:
         real = torch.ones_like(x[..., 0], dtype=torch.bool) if context.mask is None else context.mask[:, 0].any(1)
-        start = self.coordinates.start()
-        now = _Now(x, torch.zeros_like(x), Ledger.opened(real.expand(x.shape[:2]), x))
+        return _Now(x, torch.zeros_like(x), Ledger.opened(real.expand(x.shape[:2]), x))
+
+    def think(self, x: Tensor, context: Context) -> Thought:
+        now, start = self._begin(x, context), self.coordinates.start()
         for step in range(self.steps):
             if may_stop() and not now.ledger.running.any():
                 break
@@ -190,6 +198,18 @@ class AdaptiveDepth(InDepth):
 
     def forward(self, x: Tensor, context: Context) -> Tensor:  # b n d -> b n d
         return self.think(x, context).x
+
+    def show(self, x: Tensor, context: Context) -> list[Halted]:
+        """The same steps once more, with the probabilities kept."""
+        now, sure = self._begin(x, context), []
+        for step in range(self.steps):
+            if not now.ledger.running.any():
+                break
+            seen = self.coordinates(now.state, step)
+            sure.append(self.probability(seen) * now.ledger.running)
+            now = self._turn(now, seen, self.block(seen, context))
+        probabilities = torch.stack(sure, dim=1) if sure else x.new_zeros(x.shape[0], 0, x.shape[1])
+        return [Halted(probabilities, now.ledger.steps, now.ledger.remainder, self.last(now.out))]
 
     def step(self, x: Tensor, cache: DepthCache, context: Context) -> tuple[Tensor, DepthCache]:
         """All steps for every position: a later one that takes more of them will want to see this one's."""

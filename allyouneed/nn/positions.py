@@ -3,6 +3,8 @@
 The dot product of two sinusoidal codes depends only on their distance: PE_t · PE_{t+k} = sum_i cos(c_i k).
 All three layouts have that property; they differ in the order of columns and, for tensor2tensor, in the frequencies,
 so weights trained with one layout are wrong with another.
+
+What is added is shown by `codes(length)`; `longest` says for how many positions there are codes at all.
 """
 
 import math
@@ -39,6 +41,7 @@ class SinusoidalPositions(nn.Module):
     """Adds fixed codes to the tokens. The table grows by itself when a longer text comes."""
 
     table: Tensor
+    longest: int | None = None  # any length
 
     def __init__(self, dim: int, layout: str = "interleaved", length: int = 512):
         super().__init__()
@@ -77,6 +80,10 @@ class LearnedPositions(nn.Module):
     def __init__(self, dim: int, length: int):
         super().__init__()
         self.table = nn.Parameter(torch.randn(length, dim) * dim**-0.5)
+
+    @property
+    def longest(self) -> int:
+        return self.table.shape[0]
 
     def codes(self, length: int) -> Tensor:  # n d
         if length > self.table.shape[0]:

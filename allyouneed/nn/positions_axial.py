@@ -24,11 +24,14 @@ class AxialPositions(nn.Module):
         self.rows = nn.Parameter(torch.randn(rows, rows_dim))
         self.columns = nn.Parameter(torch.randn(columns, dim - rows_dim))
 
+    @property
+    def longest(self) -> int:
+        return self.rows.shape[0] * self.columns.shape[0]
+
     def check(self, length: int) -> None:
-        longest = self.rows.shape[0] * self.columns.shape[0]
-        if length > longest:
+        if length > self.longest:
             raise UserError(
-                f"a text of {length} tokens is longer than the {longest} axial positions of this model, "
+                f"a text of {length} tokens is longer than the {self.longest} axial positions of this model, "
                 f"{self.rows.shape[0]} x {self.columns.shape[0]}; shorten it, or train with a larger model.positions_shape"
             )
 

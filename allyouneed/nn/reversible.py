@@ -50,6 +50,11 @@ def once(make: Callable[[], Tensor]) -> Tensor:
     return tape.made[tape.place - 1]
 
 
+def runs_again() -> bool:
+    """Whether a reversible layer runs for the second time, in the backward pass."""
+    return _running.tape is not None and _running.tape.place is not None
+
+
 @contextmanager
 def _on(tape: Tape) -> Iterator[None]:
     before, _running.tape = _running.tape, tape

@@ -52,6 +52,10 @@ class SharedAttend(Attend):
     def weights(self, q: Tensor, k: Tensor, mask: Tensor | None = None) -> Tensor:  # b h n n
         return (q @ k.transpose(-1, -2) + self.bias(q.shape[2], mask, q)).softmax(-1)
 
+    def visible(self, q: Tensor, k: Tensor, mask: Tensor | None = None) -> Tensor:  # b|1 1 n n
+        """A position itself is not among them, unless it may look at nobody else."""
+        return self.bias(q.shape[2], mask, q.float()).softmax(-1) > 0
+
     def remember(self, q: Tensor) -> Tensor:  # b h n k -> b h R n
         """What is kept of vectors besides themselves; here nothing."""
         return torch.empty(*q.shape[:2], 0, q.shape[2], dtype=torch.long, device=q.device)

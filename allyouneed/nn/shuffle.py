@@ -16,6 +16,7 @@ from allyouneed.nn.embedding import TextInput
 from allyouneed.nn.frames import Tagger
 from allyouneed.nn.heads import VocabularyHead
 from allyouneed.nn.layer import Context, Layer
+from allyouneed.nn.shown import Wired
 from allyouneed.settings import Settings
 
 
@@ -170,6 +171,16 @@ class ShuffleExchange(Layer):
         for block in self.blocks:
             x, given = block(x, given, bits)
         return self.last(x, given[0] if given else None, bits)[:, :n]
+
+    def show(self, x: Tensor, context: Context) -> list[Wired]:
+        """What follows each switch but the last: places filled up to a power of two, moved by their number's bits."""
+        length = padded_length(x.shape[1])
+        places = torch.arange(length)
+        block = []
+        for wiring in (unshuffle, shuffle):
+            read = wiring(places[None, :, None])[0, :, 0]  # the place that each place reads
+            block += [torch.empty_like(read).scatter_(0, read, places)] * (length.bit_length() - 2)
+        return [Wired(block * len(self.blocks))]
 
 
 class ExchangeTagger(Tagger):

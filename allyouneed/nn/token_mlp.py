@@ -4,6 +4,7 @@ from torch import Tensor
 
 from allyouneed.nn.feedforward import FeedForward
 from allyouneed.nn.layer import Context, Layer
+from allyouneed.nn.shown import Mixing
 
 
 class TokenMLP(Layer):
@@ -18,3 +19,12 @@ class TokenMLP(Layer):
 
     def forward(self, x: Tensor, context: Context) -> Tensor:
         return self.mlp(x.transpose(1, 2), context).transpose(1, 2)
+
+    def show(self, x: Tensor, context: Context) -> list[Mixing]:
+        """Its two matrices as one. What really happens depends on the input: the activation lies between them."""
+        weights = self.mlp.outer.weight @ self.mlp.inner.weight  # n m
+        note = (
+            "The product of the two matrices of the token MLP, as if the activation between them were not there: "
+            "the same for every channel and every input."
+        )
+        return [Mixing(weights[None, None], None, note, input_independent=True)]

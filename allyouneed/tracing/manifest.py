@@ -8,12 +8,21 @@ This page is the format: its JSON schema is published as docs/trace.schema.json.
 type `Array` hold names of arrays in the same file. Layers, heads and items count from 0 here, from 1 where people read.
 """
 
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 VERSION = 1
+
+
+def library() -> str:
+    """The version of allyouneed that runs here, for `ModelCard.library`."""
+    try:
+        return version("allyouneed")
+    except PackageNotFoundError:  # run from its folder, not installed
+        return ""
 
 
 class Array(str):
@@ -22,6 +31,10 @@ class Array(str):
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_after_validator_function(cls, core_schema.str_schema())
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, source: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {**handler(source), "format": "array"}
 
 
 class Part(BaseModel):
@@ -141,8 +154,8 @@ class Positions(Part):
     """The codes of places that the model really uses."""
 
     title: str
-    space: str
-    codes: Array = Field(description="n d, float32.")
+    space: str = Field(description="Whose places they are; empty where they number the steps of a recurrence in depth.")
+    codes: Array = Field(description="n d, float32; n may be more than the space's items.")
     sinusoidal: bool = False
 
 

@@ -4,7 +4,7 @@ The file is a safetensors file whose header holds the manifest as JSON: raw arra
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from allyouneed.errors import UserError
-from allyouneed.tracing.manifest import VERSION, Array, Layer, Manifest
+from allyouneed.tracing.manifest import VERSION, Array, Layer, Manifest, Relation
 
 KEY = "allyouneed-trace"
 """Where the manifest stands in the file's header."""
@@ -92,14 +92,43 @@ class Trace:
     def _shape(self, layer: Layer) -> tuple[int, int]:
         if layer.weights is not None:
             return self.arrays[layer.weights].shape[1:]
-        assert layer.q is not None and layer.k is not None
+        if layer.q is None or layer.k is None:
+            raise UserError(f"of {layer.module} only a pooled map was kept; record fewer layers or a shorter input")
         return self.arrays[layer.q].shape[1], self.arrays[layer.k].shape[1]
 
-    def html(self, live: str | None = None) -> str:
-        """The explorer with this trace inside: one page that needs nothing else."""
+    def html(self, live: Mapping[str, Any] | None = None, other: "Trace | None" = None) -> str:
+        """The explorer with this trace inside: one page that needs nothing else. `other` is one to compare with.
+
+        `live` tells the page of a server where it may ask for more, see `allyouneed.serving.explore`.
+        """
         from allyouneed.tracing.explorer import page
 
-        return page(self, live)
+        return page(self, live, other)
+
+    def plot(
+        self, what: str = "attention", relation: str | None = None, layer: int = 0, head: int | None = None,
+        query: int | None = None, output: str | Path | None = None, width: float | None = None, scale: float = 3.0,
+    ) -> str:  # fmt: skip
+        """A picture as SVG: attention, heads, lines, positions, beam, halting, image or rollout; all counted from 0.
+
+        `head` None is the mean of all. Written to `output` too, as its end says: .svg, .png or .pdf. `width` is in mm;
+        `scale`, of a PNG, in dots for each of 96 pixels of an inch.
+        """
+        from allyouneed.tracing.plot import plot
+        from allyouneed.tracing.view import Wanted
+
+        return plot(self, what, Wanted(relation, layer, head, query), output, width, scale)
+
+    def show(self, height: int = 760) -> None:
+        """The explorer in a Jupyter notebook."""
+        from allyouneed.tracing.notebook import show
+
+        show(self.html(), height)
+
+    def _repr_html_(self) -> str:
+        from allyouneed.tracing.notebook import frame
+
+        return frame(self.html())
 
     def _check(self) -> None:
         for name in _named(self.manifest):
@@ -110,6 +139,29 @@ class Trace:
                 raise UserError(
                     f"array {name!r} of the trace is {array.dtype}; a trace holds {', '.join(sorted(TYPES))}"
                 )
+        for name, relation in self.manifest.relations.items():
+            self._check_sizes(name, relation)
+
+    def _check_sizes(self, name: str, relation: Relation) -> None:
+        """Heads, rows and columns of each layer are those of its spaces."""
+        for end in (relation.queries, relation.keys):
+            if end not in self.manifest.spaces:
+                raise UserError(f"relation {name!r} of the trace is of a space {end!r} that it does not have")
+        n, m = (self.manifest.spaces[end].size for end in (relation.queries, relation.keys))
+        for layer in relation.layers:
+            h = layer.heads
+            allowed: list[tuple[str | None, set[tuple[int, ...]]]] = [
+                (layer.weights, {(h, n, m)}),
+                (layer.q, {(h, n)}),
+                (layer.k, {(h, m), (1, m)}),
+                (layer.visible, {(1, n, m), (h, n, m)}),
+            ]
+            for array, shapes in allowed:
+                if array is not None and not shapes & {self.arrays[array].shape[:2], self.arrays[array].shape}:
+                    raise UserError(
+                        f"array {array!r} of the trace has the shape {self.arrays[array].shape}, which is not that of "
+                        f"{h} heads with {n} rows and {m} columns"
+                    )
 
     def __repr__(self) -> str:
         size = sum(array.nbytes for array in self.arrays.values())
