@@ -13,7 +13,7 @@ help:
 	@echo "test-slow  run the long tests too"
 	@echo "check      format, lint, types"
 	@echo "bench      run the benchmarks (python -m benchmarks.NAME [--json])"
-	@echo "docs       write docs/settings.md and the tables of models again"
+	@echo "docs       write docs/settings*.md, docs/trace.schema.json and the tables of models again"
 
 setup: .venv/ready
 

@@ -1,8 +1,10 @@
-"""Writes what the docs say of the code from the code: docs/settings.md, and the table of models in both READMEs.
+"""Writes what the docs say of the code from the code: docs/settings.md, the table of models in both READMEs, and the
+schema of traces.
 
 `python docs/make.py` writes, `python docs/make.py --check` exits with 1 if a file is out of date.
 """
 
+import json
 import sys
 from collections.abc import Sequence
 from itertools import groupby
@@ -11,6 +13,7 @@ from typing import Any
 
 from allyouneed.recipes.explain import model_rows, setting_rows
 from allyouneed.recipes.jobs import JOBS
+from allyouneed.tracing.manifest import VERSION, Manifest
 
 ROOT = Path(__file__).resolve().parent.parent
 BEGIN, END = "<!-- models:begin -->", "<!-- models:end -->"
@@ -114,9 +117,26 @@ def with_table(text: str, models: str, file: str) -> str:
     return f"{before}{BEGIN}\n{models}\n{END}{after}"
 
 
+def trace_schema() -> str:
+    """The JSON schema of a trace's manifest. What has the format `array` names an array of the same file."""
+    about = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"The manifest of an allyouneed trace, version {VERSION}",
+        "description": "See trace.md beside this file. Strings of the format `array` are names of arrays in the trace.",
+    }
+    schema = Manifest.model_json_schema(mode="serialization")
+    return (
+        json.dumps(
+            {**about, **{key: part for key, part in schema.items() if key not in about}}, indent=1, ensure_ascii=False
+        )
+        + "\n"
+    )
+
+
 def pages() -> dict[Path, str]:
     """Every file that is written here, with what it should hold."""
     made = {page_of(task): settings_page(task) for task in JOBS}
+    made[ROOT / "docs" / "trace.schema.json"] = trace_schema()
     for file in HEADERS:
         made[ROOT / file] = with_table((ROOT / file).read_text(encoding="utf-8"), models_table(file), file)
     return made

@@ -1,107 +1,13 @@
-"""The figures: attention maps, learning curves, the position code. Each function returns an SVG string."""
+"""The figures of a report: learning curves and the position code. Each function returns an SVG string."""
 
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from allyouneed.tracing.chart import Line, chart, short
-from allyouneed.tracing.svg import SIGNED, colour, element, escape, figure, raster, text, title
-
-MASKED = "url(#masked)"
-"""Fill of a cell that may not be looked at; the page holds the pattern once, see `masked_pattern`."""
-
-LONGEST_LABEL = 12
-
-
-# ---- attention -------------------------------------------------------------------------------------------------------
-
-
-def masked_pattern() -> str:
-    """Hatching, so that masked cells do not pass for small weights."""
-    line = element("path", d="M0 5L5 0", stroke="#8a8f98", stroke_width="0.9")
-    pattern = element("pattern", line, id="masked", width=5, height=5, patternUnits="userSpaceOnUse")
-    return element("defs", pattern)
-
-
-def attention_map(
-    weights: Tensor,  # n m
-    queries: Sequence[str],
-    keys: Sequence[str],
-    name: str,
-    visible: Tensor | None = None,  # n m
-    looks: str = "looks",
-) -> str:
-    """One head's map: rows are the tokens that look, columns those that are looked at; exact values on hover.
-
-    Colours run from 0 to 1 in every map, so maps can be compared. `looks` names the rows' axis.
-    """
-    cell = _cell(queries, keys)
-    left, top = 26 + _width(queries), 40 + _width(keys)
-    width, height = map_width(queries, keys), max(top + cell * len(queries) + 4, 120.0)
-    names = _axes(queries, keys, left, top, cell, looks)
-    cells = _cells(weights, visible, queries, keys)
-    drawn = element("g", *cells, transform=f"translate({left:g} {top:g})")
-    head = text(name, x=0, y=13, font_size=13, font_weight=600, fill="currentColor")
-    return figure(width, height, f"{name}: who looks at whom", head, names, drawn, class_="figure map")
-
-
-def map_width(queries: Sequence[str], keys: Sequence[str]) -> float:
-    """The natural width of a map, in pixels."""
-    return max(26 + _width(queries) + _cell(queries, keys) * len(keys) + 8, 110.0)
-
-
-def _cell(queries: Sequence[str], keys: Sequence[str]) -> float:
-    return 15.0 if max(len(queries), len(keys)) <= 16 else 12.0
-
-
-def _cells(weights: Tensor, visible: Tensor | None, queries: Sequence[str], keys: Sequence[str]) -> list[str]:
-    cell = _cell(queries, keys)
-    seen = torch.ones_like(weights, dtype=torch.bool) if visible is None else visible
-    out = []
-    for i, (row, may) in enumerate(zip(weights.tolist(), seen.tolist(), strict=True)):
-        for j, (share, allowed) in enumerate(zip(row, may, strict=True)):
-            says = f"{queries[i]} → {keys[j]}: " + (f"{share:.4f}" if allowed else "masked, may not look")
-            fill = colour(share) if allowed else MASKED
-            kind = None if allowed else "masked"
-            out.append(
-                element("rect", title(says), x=j * cell, y=i * cell, width=cell, height=cell, fill=fill, class_=kind)
-            )
-    return out
-
-
-def _axes(queries: Sequence[str], keys: Sequence[str], left: float, top: float, cell: float, looks: str) -> str:
-    parts = []
-    for i, token in enumerate(queries):
-        parts.append(_label(token, x=left - 5, y=top + (i + 0.5) * cell + 3.5, text_anchor="end"))
-    for j, token in enumerate(keys):
-        x = left + (j + 0.5) * cell + 3.5
-        parts.append(_label(token, transform=f"translate({x:g} {top - 5:g}) rotate(-90)"))
-    middle = top + cell * len(queries) / 2
-    quiet = dict(font_size=10, class_="axis", fill="currentColor")
-    parts.append(text("looked at →", x=left, y=28, **quiet))
-    parts.append(text(f"← {looks}", transform=f"translate(9 {middle:g}) rotate(-90)", text_anchor="middle", **quiet))
-    return element("g", *parts, font_size=11 if cell > 12 else 10, fill="currentColor")
-
-
-def _label(token: str, **place: Any) -> str:
-    """A token; the mark of a word's beginning is pale, so that it does not drown the letters."""
-    shown = _cut(token)
-    if not shown.startswith("▁") or len(shown) == 1:
-        return text(shown, **place)
-    return element("text", element("tspan", "▁", fill_opacity="0.3"), escape(shown[1:]), **place)
-
-
-def _cut(token: str) -> str:
-    return token if len(token) <= LONGEST_LABEL else token[: LONGEST_LABEL - 1] + "…"
-
-
-def _width(tokens: Sequence[str]) -> float:
-    """About how many pixels the longest label takes; Chinese letters are as wide as they are high."""
-    return max((sum(11.0 if ord(c) > 0x2E80 else 6.4 for c in _cut(token)) for token in tokens), default=0.0)
-
+from allyouneed.tracing.svg import SIGNED, element, figure, raster, text
 
 # ---- learning curves -------------------------------------------------------------------------------------------------
 
@@ -174,8 +80,11 @@ def _perplexity(nats: float) -> str:
 # ---- positions -------------------------------------------------------------------------------------------------------
 
 
-def position_table(codes: Tensor) -> str:
-    """The table of position codes n d as a heat map: rows are positions, columns the code's dimensions."""
+def position_table(codes: Tensor, of: str = "position") -> str:
+    """The table of position codes n d as a heat map: rows are positions, columns the code's dimensions.
+
+    `of` says what is numbered, if not positions.
+    """
     count, dim = codes.shape
     size = float(codes.abs().max()) or 1.0
     shares = (codes.float() / size + 1).mul(0.5).clamp(0, 1).cpu().numpy()
@@ -188,9 +97,9 @@ def position_table(codes: Tensor) -> str:
     names = [text(value, x=x, y=height + 46, text_anchor="middle") for x, value in ends]
     names += [text(value, x=42, y=y, text_anchor="end") for y, value in ((40.0, 0), (height + 30, count - 1))]
     names.append(text("dimension of the code →", x=48 + width / 2, y=height + 46, text_anchor="middle"))
-    names.append(text("← position", transform=f"translate(14 {30 + height / 2:g}) rotate(-90)", text_anchor="middle"))
+    names.append(text(f"← {of}", transform=f"translate(14 {30 + height / 2:g}) rotate(-90)", text_anchor="middle"))
     axis = element("g", *names, font_size=11, fill="currentColor", class_="axis")
-    head = text("The code of each position", x=0, y=14, font_size=14, font_weight=600, fill="currentColor")
+    head = text(f"The code of each {of}", x=0, y=14, font_size=14, font_weight=600, fill="currentColor")
     label = f"position codes of {count} positions in {dim} dimensions, from {-size:.3g} to {size:.3g}"
     return figure(width + 72, height + 56, label, head, picture, axis, class_="figure chart")
 
