@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from allyouneed.commands import lab, train, use
+from allyouneed.commands import lab, look, train, use
 from allyouneed.commands.options import Json, Set, Source, Target
 from allyouneed.errors import UserError
 
@@ -26,6 +26,8 @@ app.command()(use.generate)
 app.command()(use.predict)
 app.command("fill-mask")(use.fill_mask)
 app.command(cls=use.ServingHelp)(use.serve)
+app.command()(look.explore)
+app.command()(look.picture)
 app.command("export")(use.export_)
 app.command("import")(use.import_)
 

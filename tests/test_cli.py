@@ -42,7 +42,8 @@ def python(code: str, *words: str) -> "subprocess.CompletedProcess[str]":
 # ---- help
 
 
-@pytest.mark.parametrize("words", [[], ["train"], ["translate"], ["evaluate"], ["data", "check"], ["check"], ["demo"]])
+@pytest.mark.parametrize("words", [[], ["train"], ["translate"], ["evaluate"], ["data", "check"], ["check"], ["demo"],
+                                   ["explore"], ["picture"]])  # fmt: skip
 def test_help_answers_without_torch(words: list[str]) -> None:
     code = (
         "import sys; sys.argv[1:] = sys.argv[1:] + ['--help']\nfrom allyouneed import cli\n"

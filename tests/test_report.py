@@ -19,12 +19,13 @@ from allyouneed.recipes import translation
 from allyouneed.recipes.job import build, make_settings
 from allyouneed.settings import to_yaml
 from allyouneed.tasks.translation import Vocabulary
-from allyouneed.tracing import figures, svg
+from allyouneed.tracing import figures, maps, svg
 from allyouneed.tracing.chart import ticks
 from allyouneed.tracing.page import write_whole
 from allyouneed.tracing.report import Example, picture_of_learning, write_report
-from allyouneed.tracing.sections import MOST_CELLS, _affordable
-from allyouneed.tracing.sentence import Map, choose_sentence, look_inside
+from allyouneed.tracing.sections import MOST_CELLS, Map, _affordable, maps_of
+from allyouneed.tracing.seeing import card_of
+from allyouneed.tracing.sentence import choose_sentence, look_inside
 from allyouneed.tracing.words import differing, words
 
 HOSTILE = [
@@ -73,7 +74,7 @@ def assert_safe(page: str) -> None:
     for key, value in tags.attributes:
         assert not key.startswith("on") and key not in ("src", "srcdoc")
         if key in ("href", "xlink:href"):
-            assert value.startswith(("#", "data:image/png;base64,"))
+            assert value.startswith(("#", "data:image/png;base64,")) or value == "explorer.html"
         assert not re.search(r"https?:|//", value) or key == "xmlns" or value.startswith("data:"), value
     style = page.partition("<style>")[2].partition("</style>")[0]
     assert "url(" not in style and "@import" not in style
@@ -134,6 +135,8 @@ def test_the_report_of_a_tiny_run_holds_everything(run: Run) -> None:
     assert "may not look" in page and page.count('id="masked"') == 1
     for anchor in re.findall(r'href="#(\w+)"', page):
         assert f'id="{anchor}"' in page
+    explorer = (run.folder / "explorer.html").read_text(encoding="utf-8")
+    assert 'href="explorer.html"' in page and '"beam":{"width":2' in explorer
 
 
 def test_hostile_text_stays_text(tmp_path: Path) -> None:
@@ -186,13 +189,13 @@ def test_writing_is_whole_or_not_at_all(tmp_path: Path) -> None:
 
 
 def test_inside_of_a_sentence(run: Run) -> None:
-    inside = look_inside(run.translator, TEXT.source[0], run.settings.decoding)
-    assert [(m.kind, m.layer) for m in inside.maps] == [(k, n) for k in ("encoder", "decoder", "cross") for n in (1, 2)]
-    for m in inside.maps:
+    maps = maps_of(look_inside(run.translator, TEXT.source[0], run.settings.decoding, card_of(run)))
+    assert [(m.kind, m.layer) for m in maps] == [(k, n) for k in ("encoder", "decoder", "cross") for n in (1, 2)]
+    for m in maps:
         assert m.weights.shape == m.visible.shape == (2, len(m.queries), len(m.keys))
         torch.testing.assert_close(m.weights.sum(-1), torch.ones(2, len(m.queries)))
         assert not m.weights[~m.visible].any()
-    encoder, decoder, cross = inside.maps[0], inside.maps[2], inside.maps[4]
+    encoder, decoder, cross = maps[0], maps[2], maps[4]
     assert "".join(encoder.keys).replace("▁", " ") == " " + TEXT.source[0] + "</s>"
     assert decoder.keys[0] == "<s>" and cross.queries == decoder.queries[1:] + cross.queries[-1:]
     assert torch.equal(decoder.visible[0], torch.ones_like(decoder.visible[0]).tril())
@@ -200,17 +203,17 @@ def test_inside_of_a_sentence(run: Run) -> None:
 
 def test_an_attention_map_draws_values_and_masks() -> None:
     weights, visible = torch.tensor([[1.0, 0.0], [0.25, 0.75]]), torch.tensor([[True, False], [True, True]])
-    drawn = ET.fromstring(figures.attention_map(weights, ["a", "b"], ["c", "<d>"], "Head 1", visible))
+    drawn = ET.fromstring(maps.attention_map(weights, ["a", "b"], ["c", "<d>"], "Head 1", visible))
     rects = {rect.find("title").text: rect for rect in drawn.iter("rect")}
     assert set(rects) == {"a → c: 1.0000", "a → <d>: masked, may not look", "b → c: 0.2500", "b → <d>: 0.7500"}
     assert rects["a → c: 1.0000"].get("fill") == svg.CIVIDIS[-1]
     masked = rects["a → <d>: masked, may not look"]
-    assert masked.get("class") == "masked" and masked.get("fill") == figures.MASKED
+    assert masked.get("class") == "masked" and masked.get("fill") == maps.MASKED
 
 
 @pytest.mark.parametrize("token", HOSTILE)
 def test_hostile_tokens_in_a_map(token: str) -> None:
-    drawn = figures.attention_map(torch.ones(1, 1), [token], [token], token)
+    drawn = maps.attention_map(torch.ones(1, 1), [token], [token], token)
     names = {element.tag for element in ET.fromstring(drawn).iter()}
     assert names == {"svg", "g", "rect", "text", "title"}
 

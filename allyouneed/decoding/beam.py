@@ -1,5 +1,6 @@
 """Beam search."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -16,6 +17,20 @@ from allyouneed.decoding.search import run
 from allyouneed.errors import UserError
 
 NEVER = float("-inf")
+
+
+class Decision(NamedTuple):
+    """One step of a search as it was decided, for who watches it."""
+
+    position: int  # tokens that the hypotheses had
+    candidates: Candidates  # b c, best first; their values are sums of log-probabilities. -inf: there is none
+    ended: Tensor  # b c: those that end here and went to the finished ones
+    going: Tensor  # b k: places among the candidates of the rows that live on, in their order in the next step
+
+
+Watch = Callable[[Decision], None]
+RIVALS = 4
+"""Candidates that a watcher is shown beyond the beam at least, where there are so many."""
 
 
 class Pool(NamedTuple):
@@ -47,6 +62,7 @@ def beam(
     max_lengths: Lengths = None,
     min_length: int = 0,
     prefix: Prefixes = None,
+    watch: Watch | None = None,
 ) -> list[list[Hypothesis]]:
     """The `n_best` distinct hypotheses of each sentence of `source` (b m), best first (fewer where fewer exist).
 
@@ -60,6 +76,8 @@ def beam(
     it can still meet, or (2) the pool is full, or (3) the length limit closes the live ones. The second makes
     a beam of size 1 greedy search, and keeps the search short: the bound alone is loose as long as the limit
     is far. With a beam wide enough to hold every prefix the result is that of an exhaustive search.
+
+    `watch` is told each step as it was decided; nothing else changes.
 
     Put the model into eval mode first: dropout is not switched off here. Raises UserError for impossible
     demands.
@@ -75,7 +93,7 @@ def beam(
     def advance(state: Beam, logits: Tensor, position: int) -> tuple[Beam, Tensor | None]:
         log_probs = log_probabilities(logits)
         closing = prefers_eos(log_probs) if position >= first_limit else None
-        return _advance(state, log_probs, closing, position, size, penalty, n_best)
+        return _advance(state, log_probs, closing, position, size, penalty, n_best, watch)
 
     start = _start(rules, size)
     return collect((_outcome(part, n_best) for part in run(model, source, start, advance)), len(source))
@@ -92,16 +110,22 @@ def _start(rules: Rules, size: int) -> Beam:
 
 
 def _advance(
-    state: Beam, log_probs: Tensor, closing: Tensor | None, position: int, size: int, penalty: Penalty, n_best: int
-) -> tuple[Beam, Tensor]:
+    state: Beam, log_probs: Tensor, closing: Tensor | None, position: int, size: int, penalty: Penalty, n_best: int,
+    watch: Watch | None,
+) -> tuple[Beam, Tensor]:  # fmt: skip
     rules = state.rules
     forced, may_end = rules.forced(position), rules.may_end(position)
-    best = top_candidates(log_probs, state.log_prob, forced, may_end, 2 * size)  # each b 2*size
+    count = max(2 * size, size + RIVALS) if watch else 2 * size
+    every = top_candidates(log_probs, state.log_prob, forced, may_end, count)
+    best = Candidates(*(field[:, : 2 * size] for field in every)) if watch else every  # each b 2*size
     first = Candidates(*(field[:, :size] for field in best))
     pool = _merge(state.pool, _finished(state, closing, first, position, penalty))
     # A live row ends in eos at most once, so that at least `size` of the candidates go on.
     going = (best.tokens == EOS).byte().argsort(dim=1, stable=True)[:, :size]
     log_prob, slots, tokens = (field.gather(1, going) for field in best)  # each b size
+    if watch:
+        places = torch.arange(count, device=going.device)
+        watch(Decision(position, every, (every.tokens == EOS) & (places < size), going))
     live = torch.cat([_gather(state.tokens, slots), tokens[..., None]], dim=-1)  # b size t+1
     closed = rules.max_length <= position
     soonest = divisors(penalty, torch.full_like(rules.max_length, position + 1))

@@ -8,7 +8,7 @@ import torch
 
 from allyouneed.data.batches import TokenStore
 from allyouneed.data.subwords import EOS, Subwords
-from allyouneed.decoding.beam import beam
+from allyouneed.decoding.beam import Watch, beam
 from allyouneed.decoding.greedy import greedy
 from allyouneed.decoding.hypotheses import Hypothesis
 from allyouneed.decoding.penalties import length_penalty
@@ -54,9 +54,14 @@ class Translator:
         """The `n` best translations of each line, best first; of an empty line none. `prefixes` begin the outputs."""
         return self._found(lines, settings, n, progress, prefixes, scored=True)
 
+    def watched(self, line: str, settings: DecodingSettings, watch: Watch) -> Translation | None:
+        """The best translation of a line, none of an empty one; `watch` is told each step of the search."""
+        found = self._found([line], settings, 1, None, None, scored=True, watch=watch)[0]
+        return found[0] if found else None
+
     def _found(
         self, lines: Sequence[str], settings: DecodingSettings, n: int, progress: Progress | None,
-        prefixes: Sequence[str] | None, scored: bool,
+        prefixes: Sequence[str] | None, scored: bool, watch: Watch | None = None,
     ) -> list[list[Translation]]:  # fmt: skip
         store = self._encode(lines, settings.max_source)
         forced = self.target.encode(list(prefixes)) if prefixes else None
@@ -66,7 +71,7 @@ class Translator:
         for rows in _batches(store.lengths, settings.batch_tokens):
             source = torch.from_numpy(store.padded(rows, after=[EOS])).to(_device(self.model))
             given = [forced[row] for row in rows] if forced else None
-            found = self._search(source, settings, n, given, scored)
+            found = self._search(source, settings, n, given, scored, watch)
             for row, hypotheses in zip(rows, found, strict=True):
                 texts = self.target.decode([hypothesis.ids for hypothesis in hypotheses])
                 out[row] = [
@@ -78,16 +83,17 @@ class Translator:
         return out
 
     def _search(
-        self, source: torch.Tensor, settings: DecodingSettings, n: int, prefix: list[list[int]] | None, scored: bool
-    ) -> list[list[Hypothesis]]:
+        self, source: torch.Tensor, settings: DecodingSettings, n: int, prefix: list[list[int]] | None, scored: bool,
+        watch: Watch | None,
+    ) -> list[list[Hypothesis]]:  # fmt: skip
         model = self.ready(settings.precision)
         longest = (source != 0).sum(1) - 1 + settings.max_extra
         penalty = length_penalty(settings.penalty, settings.length_penalty)
         size = max(settings.beam, n)
-        if size == 1:
+        if size == 1 and watch is None:  # a beam of one is greedy search, but slower
             found = greedy(model, source, penalty, longest, prefix=prefix, scored=scored)
             return [[hypothesis] for hypothesis in found]
-        return beam(model, source, size, penalty, n, longest, prefix=prefix)
+        return beam(model, source, size, penalty, n, longest, prefix=prefix, watch=watch)
 
     def ready(self, precision: str) -> Any:
         """The model prepared for decoding; its weights are those of the first call."""

@@ -15,10 +15,12 @@ from allyouneed.errors import UserError
 from allyouneed.nn.heads import Smoothing
 from allyouneed.recipes import folder as run_folder
 from allyouneed.recipes.job import Kind, Prepared, build, form_of
+from allyouneed.recipes.look import look_at_algorithm
 from allyouneed.settings import override
 from allyouneed.tasks.algorithm import Accuracy, AlgorithmTask, Practice
 from allyouneed.tasks.algorithm_forms import FORMS, Asked
 from allyouneed.tracing.report import picture_of_learning
+from allyouneed.tracing.trace import Trace
 from allyouneed.training.checkpoint import write_text
 from allyouneed.training.memory import keep_freed_memory
 from allyouneed.training.settings import TrainingSettings
@@ -73,7 +75,7 @@ class AlgorithmRun:
         keep_freed_memory()
         self.folder = Path(folder)
         self.settings = run_folder.stored_settings(self.folder, KIND)
-        self.task = task_of(self.settings)
+        self.form, self.task = form_of(KIND, self.settings.system), task_of(self.settings)
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         model = run_folder.load_weights(build(KIND, self.settings), self.folder / "model.safetensors")
         self.model: Any = model.to(self.device)
@@ -86,12 +88,17 @@ class AlgorithmRun:
     def answer(self, questions: Sequence[str]) -> list[str]:
         """Answers to questions written as symbols with spaces between: `3 1 2`, or `jump twice`."""
         problem = self.task.problem
-        examples = [Example(self._ids(question), np.zeros(0, dtype=np.int64)) for question in questions]
+        examples = [Example(self.ids(question), np.zeros(0, dtype=np.int64)) for question in questions]
         rooms = [problem.room(len(question)) for question, _ in examples]
         asked = Asked(problem, examples, rooms)
         return [problem.read(said) for said in self.task.form.answers(self.model, asked, self.device)]
 
-    def _ids(self, question: str) -> np.ndarray:
+    def look(self, question: str) -> Trace:
+        """What the model does with a question, as a trace."""
+        return look_at_algorithm(self, question)
+
+    def ids(self, question: str) -> np.ndarray:
+        """A question as the model reads it. UserError for a symbol that the problem does not have."""
         problem, words = self.task.problem, question.split()
         foreign = [word for word in words if word not in problem.symbols]
         if foreign or not words:

@@ -14,7 +14,7 @@ from allyouneed.recipes.train import train
 from allyouneed.recipes.translation import read_split_of
 from allyouneed.settings import parse_duration
 from allyouneed.tasks.metrics import full_scores
-from allyouneed.tracing.report import Example, write_report
+from allyouneed.tracing.report import EXPLORER, Example, write_report
 from allyouneed.training.cores import free_cores
 
 SHOWN = 8
@@ -37,7 +37,8 @@ def run_demo(out: Path, max_time: str = "3m", assignments: list[str] | None = No
     _show(console, examples[:SHOWN], scores)
     report = write_report(run, scores, examples[:40])
     console.print(
-        f"\nThe report, with learning curves and attention maps: [bold]{report}[/bold]  (open it in a browser)"
+        f"\nThe report, with learning curves and attention maps: [bold]{report}[/bold]  (open it in a browser)\n"
+        f"The translator at work, every head and the search step by step: [bold]{out / EXPLORER}[/bold]"
     )
     console.print(_next(run.settings.data.pair, out), soft_wrap=True)
 
@@ -80,6 +81,7 @@ def _next(pair: str, out: Path) -> str:
     return (
         "\nTry next:\n"
         f'  echo "{sentence[pair[:2]]}" | .venv/bin/allyouneed translate {out}\n'
+        f"  .venv/bin/allyouneed explore {out}   # type sentences and watch\n"
         "  .venv/bin/allyouneed train translation --data DIR --src de --tgt en --out runs/mine   # your own text\n"
         "  .venv/bin/allyouneed check   # prove the parts on this machine"
     )

@@ -16,10 +16,12 @@ from allyouneed.data.pixels import Unreadable, decode
 from allyouneed.errors import UserError
 from allyouneed.recipes import folder as run_folder
 from allyouneed.recipes.image_classification import KIND, learning_of, opened, shape_of
+from allyouneed.recipes.image_look import look_at_image
 from allyouneed.recipes.job import build
 from allyouneed.settings import override
 from allyouneed.tasks.class_scores import full_class_scores
 from allyouneed.tasks.image_classification import judge
+from allyouneed.tracing.trace import Trace
 from allyouneed.training.memory import keep_freed_memory
 
 Picture = str | Path | Image.Image | np.ndarray | Tensor
@@ -67,12 +69,17 @@ class ImageRun:
     def probabilities(self, images: Sequence[Picture], progress: Progress | None = None) -> Tensor:  # n classes
         """What the model gives to each class, summing to one."""
         shape = shape_of(self.settings)
-        pixels = np.stack([self._decoded(image) for image in images])
+        pixels = np.stack([self.pixels(image) for image in images])
         names = [str(image) if isinstance(image, (str, Path)) else "image" for image in images]
         gallery = Gallery(names, np.zeros(len(images), np.int64), shape, InMemory(pixels), {})
         return judge(self.model, gallery, self.learning, progress)[0].softmax(-1)
 
-    def _decoded(self, image: Picture) -> np.ndarray:
+    def look(self, image: Picture | bytes, name: str = "") -> Trace:
+        """What the model does with an image, as a trace; also the bytes of a file are taken."""
+        return look_at_image(self, image, name)
+
+    def pixels(self, image: Picture) -> np.ndarray:  # c y x, bytes
+        """An image as the model sees it. UserError names a file that cannot be read."""
         try:
             return decode(_source(image), shape_of(self.settings))
         except Unreadable as fault:

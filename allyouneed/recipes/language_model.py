@@ -19,9 +19,11 @@ from allyouneed.errors import UserError
 from allyouneed.nn.heads import Smoothing
 from allyouneed.recipes import folder as run_folder
 from allyouneed.recipes.job import Kind, Prepared, build
+from allyouneed.recipes.look import look_at_language_model
 from allyouneed.settings import override
 from allyouneed.tasks.language_model import HeldOut, LanguageModelTask, read
 from allyouneed.tracing.report import picture_of_learning
+from allyouneed.tracing.trace import Trace
 from allyouneed.training.checkpoint import write_text
 from allyouneed.training.memory import keep_freed_memory
 from allyouneed.training.settings import TrainingSettings
@@ -121,6 +123,10 @@ class LanguageModelRun:
             )  # fmt: skip
             found = [hypotheses[0] for hypotheses in drawn]
         return [self.pieces.decode_text(hypothesis.ids) for hypothesis in found]
+
+    def look(self, text: str) -> Trace:
+        """What the model does with a text, as a trace; its guesses are the next pieces."""
+        return look_at_language_model(self, text)
 
     def _refuse(self, prompt: str, ids: list[int], settings: GenerationSettings) -> None:
         if 3 in ids:

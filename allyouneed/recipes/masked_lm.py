@@ -21,10 +21,12 @@ from allyouneed.recipes import folder as run_folder
 from allyouneed.recipes import starting
 from allyouneed.recipes.encoder_run import EncoderRun, save_subwords
 from allyouneed.recipes.job import Kind, Prepared
+from allyouneed.recipes.look import look_at_masks
 from allyouneed.recipes.starting import settled
 from allyouneed.settings import override
 from allyouneed.tasks.masked_lm import MaskedLMTask, Short
 from allyouneed.tracing.report import picture_of_learning
+from allyouneed.tracing.trace import Trace
 from allyouneed.training import distributed
 from allyouneed.training.checkpoint import write_text
 from allyouneed.training.settings import TrainingSettings
@@ -139,6 +141,10 @@ class MaskedLMRun(EncoderRun):
         best = logits.softmax(-1).topk(min(top_k, logits.shape[-1]), -1)
         rows = zip(best.indices.tolist(), best.values.tolist(), strict=True)
         return [list(zip(self.subwords.pieces(ids), values, strict=True)) for ids, values in rows]
+
+    def look(self, text: str) -> Trace:
+        """What the model does with a text, as a trace; its guesses are the words at each [MASK]."""
+        return look_at_masks(self, text)
 
 
 def evaluate(folder: Path, data: Path | None = None, split: str = "val") -> dict[str, Any]:

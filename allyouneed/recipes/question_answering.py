@@ -18,12 +18,14 @@ from allyouneed.recipes import starting
 from allyouneed.recipes.answers import input_lines
 from allyouneed.recipes.encoder_run import EncoderRun, save_subwords
 from allyouneed.recipes.job import Kind, Prepared
+from allyouneed.recipes.look import look_at_question
 from allyouneed.recipes.starting import settled
 from allyouneed.settings import override
 from allyouneed.tasks.answer_scores import answer_scores
 from allyouneed.tasks.question_answering import Found, QuestionTask, Reading, Windows, read
 from allyouneed.tasks.tuning import TuningSettings
 from allyouneed.tracing.report import picture_of_learning
+from allyouneed.tracing.trace import Trace
 from allyouneed.training.checkpoint import write_text
 from allyouneed.training.settings import TrainingSettings
 
@@ -115,9 +117,17 @@ class QuestionRun(EncoderRun):
         """For each question its candidates, the best first; passages of any length are read in windows."""
         if not questions:
             return []
-        reading = reading_of(self.settings)
-        windows = Windows.of(questions, self.subwords, reading)
-        return read(self.model, questions, windows, reading, self.subwords.marks.pad)
+        windows = Windows.of(questions, self.subwords, self.reading)
+        return read(self.model, questions, windows, self.reading, self.subwords.marks.pad)
+
+    @property
+    def reading(self) -> Reading:
+        """How it cuts passages, and chooses answers."""
+        return reading_of(self.settings)
+
+    def look(self, text: str) -> Trace:
+        """What the model does with a question and, after a tab, a passage, as a trace with the likeliest answers."""
+        return look_at_question(self, text)
 
     def predict(self, questions: Sequence[str], contexts: Sequence[str]) -> list[Found]:
         """The answer to each question in the passage beside it; an empty text says that there is none."""

@@ -18,12 +18,14 @@ from allyouneed.recipes import starting
 from allyouneed.recipes.answers import input_lines
 from allyouneed.recipes.encoder_run import EncoderRun, load_labels, save_labels, save_subwords
 from allyouneed.recipes.job import Kind, Prepared
+from allyouneed.recipes.look import look_at_tags
 from allyouneed.recipes.starting import settled
 from allyouneed.settings import override
 from allyouneed.tasks.entities import entities, has_entities, tag_scores
 from allyouneed.tasks.tagging import Sentences, TaggingTask, read
 from allyouneed.tasks.tuning import TuningSettings
 from allyouneed.tracing.report import picture_of_learning
+from allyouneed.tracing.trace import Trace
 from allyouneed.training.checkpoint import write_text
 from allyouneed.training.settings import TrainingSettings
 
@@ -149,6 +151,10 @@ class TaggingRun(EncoderRun):
             tags = [self.labels[i] for i in best.indices.tolist()]
             out.append([Word(*word) for word in zip(row, tags, best.values.tolist(), strict=True)])
         return out
+
+    def look(self, text: str) -> Trace:
+        """What the model does with a line of words, as a trace; its guesses are the tags of each word."""
+        return look_at_tags(self, text)
 
 
 def evaluate(folder: Path, data: Path | None = None, split: str = "test") -> dict[str, Any]:

@@ -19,6 +19,7 @@ from allyouneed.recipes import starting
 from allyouneed.recipes.answers import best_of, input_lines, warn_of_cut
 from allyouneed.recipes.encoder_run import EncoderRun, load_labels, save_labels, save_subwords
 from allyouneed.recipes.job import Kind, Prepared
+from allyouneed.recipes.look import look_at_class
 from allyouneed.recipes.starting import settled
 from allyouneed.settings import override
 from allyouneed.tasks.classification_scores import confusion, scores
@@ -28,6 +29,7 @@ from allyouneed.tracing.page import write_whole
 from allyouneed.tracing.pictures import confusion_picture
 from allyouneed.tracing.report import picture_of_learning
 from allyouneed.tracing.svg import standalone
+from allyouneed.tracing.trace import Trace
 from allyouneed.training.checkpoint import write_text
 from allyouneed.training.settings import TrainingSettings
 
@@ -136,6 +138,10 @@ class TextClassificationRun(EncoderRun):
         found = self.probabilities(texts, second)
         orders = found.argsort(dim=-1, descending=True, stable=True).tolist()
         return [{self.labels[i]: float(row[i]) for i in order} for row, order in zip(found, orders, strict=True)]
+
+    def look(self, text: str) -> Trace:
+        """What the model does with a text, or two with a tab between them, as a trace with the labels' probabilities."""
+        return look_at_class(self, text)
 
 
 def evaluate(folder: Path, data: Path | None = None, split: str = "test") -> dict[str, Any]:

@@ -11,7 +11,9 @@ from allyouneed.decoding.translate import Progress, Translation, Translator
 from allyouneed.errors import UserError
 from allyouneed.recipes import folder as run_folder
 from allyouneed.recipes.job import build
+from allyouneed.recipes.look import look_at_translation
 from allyouneed.recipes.translation import KIND
+from allyouneed.tracing.trace import Trace
 from allyouneed.training.memory import keep_freed_memory
 
 
@@ -65,6 +67,10 @@ class TranslationRun:
                     f"line {number} has {len(line):,} characters, {pieces:,} pieces, and the limit is "
                     f"decoding.max_source={settings.max_source:,} pieces; put each sentence on a line of its own"
                 )
+
+    def look(self, text: str, **decoding: Any) -> Trace:
+        """What the model does with a sentence, as a trace: `run.look("Ein Mann schläft.", beam=8).show()`."""
+        return look_at_translation(self, text, **decoding)
 
     def score(self, sources: Sequence[str], references: Sequence[str]) -> list[float]:
         """The log-probability (natural) that the model gives to each reference."""

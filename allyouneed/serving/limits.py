@@ -40,7 +40,7 @@ class TranslateRequest(BaseModel):
 
 async def read_body(chunks: AsyncIterator[bytes], declared: str | None, limit: int, seconds: float) -> bytes:
     """The whole body. `declared` is the Content-Length header, which may be missing or wrong: the bytes count."""
-    too_large = Refusal(413, f"the body is larger than {limit:,} bytes; send fewer sentences in a request")
+    too_large = Refusal(413, f"the body is larger than {limit:,} bytes; send less in a request")
     if declared is not None and declared.isdigit() and int(declared) > limit + DISCARDED:
         raise too_large
     kept, size = bytearray(), 0

@@ -70,16 +70,26 @@ def _taken(host: str, port: int, error: OSError) -> UserError:
 
 
 def _greet(name: str | Path, listener: socket.socket) -> None:
+    warn_of_others(listener)
+    print(f"serving {name} at {address(listener)} (POST /translate, GET /health, GET /model)", file=sys.stderr)
+    sys.stderr.flush()
+
+
+def address(listener: socket.socket) -> str:
+    """What to open in a browser."""
     host, port = listener.getsockname()[:2]
-    shown = f"[{host}]" if ":" in host else host
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def warn_of_others(listener: socket.socket) -> None:
+    """Says so where other machines can reach it."""
+    host = listener.getsockname()[0]
     if not ipaddress.ip_address(host.split("%")[0]).is_loopback:
         print(
             f"warning: {host} can be reached from other machines, and there is no password and no encryption; "
             "put a proxy before it that has both, or leave --host at 127.0.0.1",
             file=sys.stderr,
         )
-    print(f"serving {name} at http://{shown}:{port} (POST /translate, GET /health, GET /model)", file=sys.stderr)
-    sys.stderr.flush()
 
 
 def _run(app: Any, listener: socket.socket, settings: ServingSettings) -> bool:

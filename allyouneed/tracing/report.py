@@ -14,12 +14,16 @@ from allyouneed.tracing import sections
 from allyouneed.tracing.figures import learning_curves, stacked
 from allyouneed.tracing.page import page, write_whole
 from allyouneed.tracing.sections import Example
+from allyouneed.tracing.seeing import card_of
 from allyouneed.tracing.sentence import choose_sentence, look_inside
 from allyouneed.tracing.svg import element, escape, standalone
 
 __all__ = ["Example", "picture_of_learning", "write_report"]
 
 POSITIONS = 64
+EXPLORER = "explorer.html"
+READ = 100
+"""Pieces of the sentence that is looked at, at the most: where all are longer, its beginning will do."""
 
 
 class Translating(Protocol):
@@ -44,7 +48,7 @@ def write_report(run: Translating, scores: Mapping[str, Any], examples: Sequence
         "scores": sections.scores_section(scores),
         "learning": sections.learning_section(metrics),
         "examples": sections.examples_section(examples, facts),
-        "attention": _attention(run, line),
+        "attention": _attention(run, line, facts),
         "positions": _positions(run.model),
         "settings": sections.settings_section(run.settings),
         "next": sections.next_section(str(run.folder), line or "Ein Satz."),
@@ -142,14 +146,24 @@ def _time(seconds: float) -> str:
     return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def _attention(run: Translating, line: str | None) -> str:
-    """The section on attention; of a model without any it says so, and the report is written all the same."""
+def _attention(run: Translating, line: str | None, facts: Mapping[str, Any]) -> str:
+    """The section on attention, and `explorer.html` beside the report, to which it leads.
+
+    Of a model without any attention it says so, and the report is written all the same.
+    """
     if line is None:
         return ""
     try:
-        return sections.attention_section(look_inside(run.translator, line, run.settings.decoding), line)
+        languages = [str(facts.get(side, "")) for side in ("source", "target")]
+        limit = min(READ, run.settings.decoding.max_source)
+        settings = run.settings.decoding.model_copy(update={"max_source": limit})
+        trace = look_inside(run.translator, line, settings, card_of(run), languages)
     except UserError as error:
         return element("section", element("h2", "Where it looks"), element("p", escape(error)), id="attention")
+    write_whole(Path(run.folder) / EXPLORER, trace.html())
+    says = "All of it, with the search of the translation step by step, is in "
+    link = element("p", says, element("a", "the explorer", href=EXPLORER), f", {EXPLORER} beside this page.")
+    return sections.attention_section(trace, link)
 
 
 def _positions(model: nn.Module) -> str:

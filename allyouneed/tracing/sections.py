@@ -4,11 +4,15 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import torch
+from torch import Tensor
+
 from allyouneed.settings import describe
 from allyouneed.tracing import figures
+from allyouneed.tracing.maps import MASKED, attention_map, map_width, masked_pattern
 from allyouneed.tracing.page import captioned, section, table, tabs
-from allyouneed.tracing.sentence import KINDS, Inside, Map
 from allyouneed.tracing.svg import CIVIDIS, SIGNED, element, escape, scale_bar
+from allyouneed.tracing.trace import Trace
 from allyouneed.tracing.words import differing
 
 FIRST = 10
@@ -16,6 +20,9 @@ FIRST = 10
 
 MOST_CELLS = 40_000
 """Cells of attention maps on a page, so that it opens at once; of deeper models some layers are left out."""
+
+MOST = 24
+"""Pieces of a side that are drawn; of a longer side the beginning."""
 
 
 class Example(NamedTuple):
@@ -122,6 +129,11 @@ def _example(example: Example, languages: Mapping[str, str]) -> str:
 
 # ---- attention -------------------------------------------------------------------------------------------------------
 
+KINDS = {
+    "encoder": "Encoder self-attention",
+    "decoder": "Decoder self-attention, masked",
+    "cross": "Cross-attention",
+}
 SEEING = {
     "encoder": "Every piece of the source looks at every other. Look for diagonals beside the middle (a head that looks "
     "at the neighbour), columns (a piece that all look at, often the end) and word groups that look at each other.",
@@ -133,17 +145,46 @@ SEEING = {
 LOOKS = {"encoder": "looks", "decoder": "looks", "cross": "writes"}
 
 
-def attention_section(inside: Inside, line: str) -> str:
-    """Heat maps of one sentence: encoder, masked decoder and cross, a tab for each layer, a map for each head."""
-    maps, left_out = _affordable(inside.maps)
-    bar = scale_bar(CIVIDIS, "0", "1", (figures.MASKED, "masked"))
-    wrote = f"“{inside.text}”" if inside.text else "nothing at all"
+class Map(NamedTuple):
+    """The heads of one layer."""
+
+    kind: str  # encoder, decoder, cross
+    layer: int  # counted from 1 among its kind
+    weights: Tensor  # h n m
+    visible: Tensor  # h n m, False where masked
+    queries: list[str]
+    keys: list[str]
+
+
+def maps_of(trace: Trace) -> list[Map]:
+    """The attention of a translator's trace, no more of it than is drawn."""
+    maps = []
+    for kind in KINDS:
+        relation = trace.manifest.relations.get(kind)
+        for number, layer in enumerate(relation.layers if relation else [], 1):
+            assert relation is not None
+            sides = (trace.manifest.spaces[name].items[:MOST] for name in (relation.queries, relation.keys))
+            weights = torch.from_numpy(trace.weights(kind, number - 1)[:, :MOST, :MOST].copy())
+            visible = torch.from_numpy(trace.visible(layer)[:, :MOST, :MOST].copy())
+            maps.append(Map(kind, number, weights, visible.expand_as(weights), *sides))
+    return maps
+
+
+def attention_section(trace: Trace, links: str = "") -> str:
+    """Heat maps of one sentence: encoder, masked decoder and cross, a tab for each layer, a map for each head.
+
+    `links`: markup that leads to more of it.
+    """
+    maps, left_out = _affordable(maps_of(trace))
+    bar = scale_bar(CIVIDIS, "0", "1", (MASKED, "masked"))
+    line, text = trace.manifest.input, trace.manifest.output
+    wrote = f"“{text}”" if text else "nothing at all"
     note = (
         f"The model translated “{line}” as {wrote} and then read both once more; these are the weights of that reading. "
         "Rows are those that look, and each row sums to one; ▁ begins a word, </s> is the end. Point at a cell for its "
         "value."
     )
-    if inside.cut:
+    if max((space.size for space in trace.manifest.spaces.values()), default=0) > MOST:
         note += " Only the beginning of the sentence is drawn."
     if left_out:
         note += " Some layers of this deep model are left out."
@@ -151,10 +192,10 @@ def attention_section(inside: Inside, line: str) -> str:
         "A weight says where a head looked, not why the model wrote a word: what was seen there may hardly count, and "
         "the same answer can come by other weights."
     )
-    holder = element("svg", figures.masked_pattern(), width=0, height=0, aria_hidden="true")
+    holder = element("svg", masked_pattern(), width=0, height=0, aria_hidden="true")
     parts = [_kind(kind, [m for m in maps if m.kind == kind]) for kind in KINDS]
     return section(
-        "attention", "Where it looks", holder, element("p", escape(note)), bar, *parts,
+        "attention", "Where it looks", holder, element("p", escape(note)), links, bar, *parts,
         element("p", escape(careful), class_="note"),
     )  # fmt: skip
 
@@ -172,17 +213,17 @@ def _affordable(maps: Sequence[Map]) -> tuple[list[Map], bool]:
 def _kind(kind: str, maps: Sequence[Map]) -> str:
     if not maps:
         return ""
-    least = max(230.0, 0.87 * figures.map_width(maps[0].queries, maps[0].keys))
+    least = max(230.0, 0.87 * map_width(maps[0].queries, maps[0].keys))
     style = f"--least:{least:.0f}px"  # below this the labels would no longer be legible
     panels = [(f"Layer {m.layer}", element("div", *_heads(m), class_="maps", style=style)) for m in maps]
-    heading, says = element("h3", escape(KINDS[kind][1])), element("p", escape(SEEING[kind]))
+    heading, says = element("h3", escape(KINDS[kind])), element("p", escape(SEEING[kind]))
     return heading + says + tabs(kind, panels, chosen=len(panels) - 1)
 
 
 def _heads(m: Map) -> list[str]:
     several = m.weights.shape[0] > 1
     return [
-        figures.attention_map(
+        attention_map(
             m.weights[h],
             m.queries,
             m.keys,
@@ -242,11 +283,12 @@ def next_section(folder: str, sentence: str) -> str:
     shell = (
         f"echo {shlex.quote(sentence)} | allyouneed translate {place}\n"
         f"allyouneed evaluate {place}\n"
+        f"allyouneed explore {place}\n"
         f"allyouneed train translation --out {place} --resume\n"
         "allyouneed train translation --data DIR --src de --tgt en --out runs/mine"
     )
     python = f"import allyouneed as ayn\n\nt = ayn.load({folder!r})\nt.translate([{sentence!r}])"
-    says = "Translate, score on held-out text, train on (with a higher limit), or begin with text of your own:"
+    says = "Translate, score on held-out text, watch it work, train on (to a higher limit), or begin with text of your own:"
     return section(
         "next", "How to go on",
         element("p", says), element("pre", element("code", escape(shell))),

@@ -1,98 +1,92 @@
-"""One sentence inside a translator: which piece looked at which, in every layer and head."""
+"""One sentence inside a translator: how its translation was searched, and which piece looked at which."""
 
-import re
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from allyouneed.tracing.record import record
+from allyouneed.data.subwords import BOS, EOS
+from allyouneed.decoding.penalties import Penalty, length_penalty
+from allyouneed.tracing.beam_tree import Spell, Watching, searched, tree
+from allyouneed.tracing.manifest import ModelCard
+from allyouneed.tracing.seeing import Seen, see, sequence
+from allyouneed.tracing.trace import Trace
 
-MOST = 24
-"""Pieces of a side that are drawn; a longer side is cut, and the picture says so."""
-
-KINDS = {
-    "encoder": ("^encoder", "Encoder self-attention"),
-    "decoder": ("^decoder(?!.*\\dc\\b)", "Decoder self-attention, masked"),
-    "cross": ("^decoder.*\\dc\\b", "Cross-attention"),
-}
-"""Which attention it is, told by where the module stands: `decoder.layers.1c...` is the c of a decoder's order string."""
-
-
-class Map(NamedTuple):
-    """The heads of one layer."""
-
-    kind: str  # encoder, decoder, cross
-    layer: int  # counted from 1 among its kind
-    weights: Tensor  # h n m
-    visible: Tensor  # h n m, False where masked
-    queries: list[str]
-    keys: list[str]
+SECOND = (
+    "The model searched its translation, then read source and translation once more: these are the weights of "
+    "that reading."
+)
 
 
-class Inside(NamedTuple):
-    """What a translator did with a sentence."""
+def look_inside(
+    translator: Any, line: str, settings: Any, card: ModelCard, languages: Sequence[str | None] = (None, None)
+) -> Trace:
+    """Translates a line that is not empty, watched, then lets the model read source and translation once more.
 
-    source: list[str]  # pieces, with the end
-    target: list[str]  # pieces of its own translation, with the end
-    text: str  # the translation
-    maps: list[Map]
-    cut: bool  # whether a side was longer than MOST
-
-
-def look_inside(translator: Any, line: str, settings: Any) -> Inside:
-    """Translates the line, then lets the model read source and its own translation once more, recorded.
-
-    `translator` has `model`, `source`, `target` (subwords) and `n_best`. UserError if its model has no attention.
+    `translator` is a `decoding.translate.Translator`, `settings` are those of decoding. UserError if its model has
+    nothing to record.
     """
-    model, source, target = translator.model, translator.source, translator.target
-    found = translator.n_best([line], settings, 1)[0]
-    ids, text = (list(found[0].ids), found[0].text) if found else ([], "")
-    bos, eos = target.tokenizer.token_to_id("<s>"), target.tokenizer.token_to_id("</s>")
+    source, target, watching = translator.source, translator.target, Watching()
+    translator.model.eval()
+    with watching.over(translator.ready(settings.precision)):
+        found = translator.watched(line, settings, watching)
     whole = source.encode([line])[0]
-    cut = len(whole) > MOST - 1 or len(ids) > MOST - 1
-    read, written = [*whole[: MOST - 1], eos], [*ids, eos][:MOST]
-    looks = _recorded(model, read, [bos, *written[:-1]])
-    pieces = _spelled(source, read), _spelled(target, [bos, *written[:-1]]), _spelled(target, written)
-    return Inside(pieces[0], pieces[2], text, _sorted(looks, *pieces), cut)
+    read = [*whole[: settings.max_source], EOS]
+    seen = reading(
+        translator.model, read, [*found.ids, EOS], card, (_speller(source), _speller(target)), languages,
+        input=line, output=found.text,
+    )  # fmt: skip
+    if len(read) <= len(whole):
+        seen.manifest.notes.append(f"Only the first {settings.max_source:,} pieces of the source were read.")
+    penalty = length_penalty(settings.penalty, settings.length_penalty)
+    return with_beam(seen, watching, found.ids, penalty, settings, _speller(target))
 
 
-def _recorded(model: nn.Module, read: Sequence[int], given: Sequence[int]) -> dict[str, tuple[Tensor, Tensor]]:
-    """Name -> (map, visible cells), each h n m."""
-    device = next(model.parameters()).device
-    tensors = [torch.tensor([list(ids)], device=device) for ids in (read, given)]
-    with torch.no_grad(), record(model.eval()) as seen:
-        model(*tensors)
-    maps, visible = seen.maps(), seen.visible()
-    return {name: (maps[name][0].float().cpu(), visible[name][0].cpu()) for name in maps}
+def reading(
+    model: nn.Module, read: list[int], written: list[int], card: ModelCard, spell: tuple[Spell, Spell],
+    languages: Sequence[str | None] = (None, None), **said: str,
+) -> Seen:  # fmt: skip
+    """The pass of training: the model reads a source and all that was written, each piece in the place of the next.
+
+    `read` and `written` end with the end token. A row of cross-attention is named by the piece that it serves to
+    write, one of the decoder's by the piece that it has read.
+    """
+    given = [BOS, *written[:-1]]
+    spaces = {
+        "source": sequence("source", spell[0](read), [len(read) - 1], languages[0]),
+        "target": sequence("translation", spell[1](written), [len(written) - 1], languages[1]),
+        "read": sequence("translation, as it was read", spell[1](given), [0], languages[1]),
+    }
+    seen = see(model, [torch.tensor([read]), torch.tensor([given])], spaces, card, **said)
+    for relation in seen.manifest.relations.values():
+        relation.note = relation.note or SECOND
+    return seen
 
 
-def _sorted(
-    looks: dict[str, tuple[Tensor, Tensor]], source: list[str], given: list[str], written: list[str]
-) -> list[Map]:
-    """The maps with their tokens. A row of cross-attention is named by the piece that it serves to write."""
-    tokens = {"encoder": (source, source), "decoder": (given, given), "cross": (written, source)}
-    maps = []
-    for kind, (pattern, _) in KINDS.items():
-        queries, keys = tokens[kind]
-        names = [name for name in looks if re.search(pattern, name)]
-        for layer, name in enumerate(names, 1):
-            weights, visible = looks[name]
-            if weights.shape[1:] == (len(queries), len(keys)):  # a model that pools or strides has other tokens
-                maps.append(Map(kind, layer, weights, visible.expand_as(weights), queries, keys))
-    return maps
+def with_beam(
+    seen: Seen, watching: Watching, ids: Sequence[int], penalty: Penalty, settings: Any, spell: Spell
+) -> Trace:
+    """The trace with the search that led to `ids`, and what it read on the way."""
+    cross = seen.manifest.relations.get("cross")
+    grown = tree(watching, ids, EOS, penalty, spell)
+    beam, arrays = searched(watching, grown, settings, cross.layers if cross else [])
+    manifest = seen.manifest.model_copy(update={"beam": beam})
+    return Trace(manifest, {**seen.arrays, **arrays})
 
 
-def _spelled(subwords: Any, ids: Sequence[int]) -> list[str]:
-    """Pieces for people: ▁ begins a word, and bytes are shown as the letters they make where they make some."""
-    spelled = []
-    for index, piece in zip(ids, subwords.pieces(ids), strict=True):
-        text = subwords.decode([[index]])[0]
-        begins = piece[:1] in "▁Ġ" and len(piece) > 1
-        readable = bool(text) and "\ufffd" not in text
-        spelled.append(("▁" if begins else "") + text if readable else piece)
-    return spelled
+def _speller(subwords: Any) -> Spell:
+    def spell(ids: Sequence[int]) -> list[str]:
+        """▁ begins a word, and bytes are shown as the letters they make where they make some."""
+        spelled = []
+        for index, piece in zip(ids, subwords.pieces(ids), strict=True):
+            text = subwords.decode([[index]])[0]
+            begins = piece[:1] in "▁Ġ" and len(piece) > 1
+            readable = bool(text) and "\ufffd" not in text
+            spelled.append(("▁" if begins else "") + text if readable else piece)
+        return spelled
+
+    return spell
 
 
 def choose_sentence(lines: Sequence[str], subwords: Any, least: int = 5, most: int = 13) -> str | None:
