@@ -1,4 +1,4 @@
-"""One headless Chromium for a file's tests of pages, and pages that must behave: no error, no request off their file or host."""
+"""One headless Chromium for each file of tests, and pages that must behave: no error, no request off their file or host."""
 
 import shutil
 from collections.abc import Callable, Iterator

@@ -36,7 +36,13 @@ def randomised(model: M, seed: int) -> M:
 def test_moving_average_equals_a_naive_loop() -> None:
     model = randomised(Tied(), 0)
     average = ExponentialAverage(model, decay=0.5)
-    names = {"embedding.weight", "norm.weight", "norm.bias", "norm.running_mean", "norm.running_var"}  # the tied one once
+    names = {
+        "embedding.weight",
+        "norm.weight",
+        "norm.bias",
+        "norm.running_mean",
+        "norm.running_var",
+    }  # the tied one once
     naive: dict[str, Tensor] = {name: model.state_dict()[name].double().clone() for name in names}
     for t in range(20):
         randomised(model, t + 1)

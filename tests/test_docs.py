@@ -223,4 +223,6 @@ def test_the_readmes_long_commands_run(place: Path) -> None:
 @pytest.mark.slow
 def test_the_demo_runs(place: Path) -> None:
     shell(place, f"allyouneed demo --max-time 5s {TINY.removeprefix('--max-steps 2 ')} --set training.max_steps=2")
-    assert {"report.html", "explorer.html", "metrics.json"} <= {path.name for path in (place / "runs" / "demo").iterdir()}
+    assert {"report.html", "explorer.html", "metrics.json"} <= {
+        path.name for path in (place / "runs" / "demo").iterdir()
+    }
