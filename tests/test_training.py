@@ -28,6 +28,7 @@ from allyouneed.tasks.translation import Batch, Learning, TranslationTask, Vocab
 from allyouneed.training.averaging import average_files
 from allyouneed.training.checkpoint import Checkpoint, latest
 from allyouneed.training.engine import Engine, Position
+from allyouneed.training.memory import give_back_freed_memory
 from allyouneed.training.packing import unpack
 from allyouneed.training.precision import autocast, has_bfloat16
 from allyouneed.training.progress import Silent
@@ -437,6 +438,17 @@ def test_validation_comes_after_each_epoch_or_when_asked(trained: Any) -> None:
     assert {"bleu", "chrf", "exact_match", "dev_nll", "dev_perplexity", "weights"} <= set(dev[0])
     asked = trained("data.max_sentences=60", "training.max_steps=5", "training.validate_every=2", name="asked")
     assert [line["step"] for line in losses(asked.folder) if line["kind"] == "dev"] == [2, 4, 5]  # the end is validated
+
+
+def test_freed_memory_is_given_back_now_and_then(trained: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from allyouneed.training import engine
+
+    steps: list[int] = []
+    monkeypatch.setattr(engine, "TRIM_EVERY", 3)
+    monkeypatch.setattr(engine, "give_back_freed_memory", lambda: steps.append(len(steps)))
+    trained("training.max_steps=7", "training.validate_every=100")
+    assert len(steps) == 2
+    give_back_freed_memory()  # the real one does no harm
 
 
 def test_the_dev_loss_is_that_of_a_naive_loop(trained: Any) -> None:

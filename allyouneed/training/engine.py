@@ -22,6 +22,7 @@ from allyouneed.training import distributed, state
 from allyouneed.training.averaging import ExponentialAverage, average_files
 from allyouneed.training.checkpoint import Checkpoint, save
 from allyouneed.training.log import MetricsLog
+from allyouneed.training.memory import TRIM_EVERY, give_back_freed_memory
 from allyouneed.training.meter import Meter
 from allyouneed.training.optim import make_optimizer
 from allyouneed.training.packing import pack, unpack
@@ -123,6 +124,8 @@ class Engine:
                 self.validate()
             if self.at.step % settings.save_every == 0:
                 self.save()
+            if self.at.step % TRIM_EVERY == 0:
+                give_back_freed_memory()
             if self._over() or ended:
                 return
 
