@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from allyouneed.errors import UserError
+from allyouneed.recipes.explore import SENTENCES
 from allyouneed.recipes.runs import load
 from allyouneed.recipes.train import train
 from allyouneed.recipes.translation import read_split_of
@@ -73,15 +74,9 @@ def _show(console: Console, examples: list[Example], scores: dict[str, float]) -
 
 
 def _next(pair: str, out: Path) -> str:
-    sentence = {
-        "de": "Der alte Arzt kauft am Montag drei Bücher.",
-        "zh": "老师星期一买三本书。",
-        "en": "The teacher buys a book.",
-    }
     return (
         "\nTry next:\n"
-        f'  echo "{sentence[pair[:2]]}" | .venv/bin/allyouneed translate {out}\n'
+        f'  echo "{SENTENCES[pair[:2]]}" | .venv/bin/allyouneed translate {out}\n'
         f"  .venv/bin/allyouneed explore {out}   # type sentences and watch\n"
-        "  .venv/bin/allyouneed train translation --data DIR --src de --tgt en --out runs/mine   # your own text\n"
-        "  .venv/bin/allyouneed check   # prove the parts on this machine"
+        "  .venv/bin/allyouneed train translation --data DIR --src de --tgt en --out runs/mine   # your own text"
     )

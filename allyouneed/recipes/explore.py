@@ -30,7 +30,7 @@ SAYS = {
 }
 SENTENCES = {
     "de": "Der alte Arzt kauft am Montag drei Bücher.",
-    "zh": "老师星期一买三本书。",
+    "zh": "小明上个星期一买了三本书。",
     "en": "The teacher buys a book.",
 }
 

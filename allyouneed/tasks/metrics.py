@@ -32,8 +32,8 @@ def full_scores(hypotheses: Sequence[str], references: Sequence[str], samples: i
     mean, interval = getattr(bleu, "_mean", bleu.score), getattr(bleu, "_ci", 0.0)
     return {
         "bleu": bleu.score,
-        "bleu_low": mean - interval,
-        "bleu_high": mean + interval,
+        "bleu_low": max(0.0, mean - interval),
+        "bleu_high": min(100.0, mean + interval),
         "bleu_lc": lower.score,
         "chrf": chrf.score,
         "exact_match": corpus_scores(hypotheses, references)["exact_match"],
