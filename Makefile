@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q install -c constraints-cpu.txt
 
-.PHONY: help setup setup-peers demo test test-slow check format bench docs clean
+.PHONY: help setup setup-peers demo test test-slow check format bench docs gallery clean
 
 help:
 	@echo "setup      make .venv with all that demo and tests need (again: does nothing)"
@@ -13,6 +13,7 @@ help:
 	@echo "test-slow  run the long tests too"
 	@echo "check      format, lint, types"
 	@echo "bench      run the benchmarks (python -m benchmarks.NAME [--json])"
+	@echo "gallery    write docs/gallery/index.html: three models at work, in a browser"
 	@echo "docs       write docs/settings*.md, docs/trace.schema.json and the tables of models again"
 
 setup: .venv/ready
@@ -49,6 +50,9 @@ bench: setup
 
 docs: setup
 	@$(BIN)/python docs/make.py
+
+gallery: setup
+	@$(BIN)/python docs/gallery.py
 
 clean:
 	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache

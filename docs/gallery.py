@@ -1,10 +1,12 @@
 """Makes the gallery: pages of the explorer with a translation, a text with hidden words and an image, each at work.
 
-`python docs/gallery.py --translator RUN --encoder RUN --classifier RUN` writes docs/gallery/*.html, a picture of each,
-and docs/gallery.md. Which models they are is said there; any runs will do, as will a part of them.
+`make gallery` (or `python docs/gallery.py`) writes docs/gallery/index.html and a page for each trace that is kept there.
+`python docs/gallery.py --translator RUN --encoder RUN --classifier RUN` records the traces anew, with any runs or a part
+of them, draws their pictures, and writes docs/gallery.md.
 """
 
 import argparse
+import base64
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,13 +16,14 @@ from typing import NamedTuple
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for benchmarks, which are no package of the library
 
 from allyouneed import load
-from allyouneed.tracing.page import write_whole
+from allyouneed.tracing.page import page, write_whole
+from allyouneed.tracing.svg import element, escape
 from allyouneed.tracing.trace import Trace
 
 HERE = Path(__file__).resolve().parent
+FOLDER = HERE / "gallery"
 SENTENCE = "Zwei kleine Hunde spielen am Strand mit einem roten Ball."
 HIDDEN = "this is a [MASK] movie with a good story ."
-MOST = 1_000_000  # bytes of a page
 
 
 class Piece(NamedTuple):
@@ -73,27 +76,42 @@ def _digit(path: Path) -> Path:
     return path
 
 
-def make(piece: Piece, trace: Trace) -> str:
-    """The page and the picture of one piece; its section of docs/gallery.md."""
-    folder = HERE / "gallery"
-    folder.mkdir(exist_ok=True)
-    page = trace.html()
-    if len(page.encode()) > MOST:
-        raise SystemExit(
-            f"{piece.name}.html has {len(page.encode()):,} bytes, more than {MOST:,}: take a smaller model"
-        )
-    write_whole(folder / f"{piece.name}.html", page)
+def keep(piece: Piece, trace: Trace) -> None:
+    """The trace of a piece, and its picture: what is kept in the repository."""
+    FOLDER.mkdir(exist_ok=True)
+    trace.save(FOLDER / f"{piece.name}.trace")
     figure = dict(piece.figure)
     relation = figure.get("relation") or next(iter(trace.manifest.relations))
     figure["layer"] = len(trace.manifest.relations[str(relation)].layers) - 1
-    trace.plot(**figure, output=folder / f"{piece.name}.svg")  # type: ignore[arg-type]
+    trace.plot(**figure, output=FOLDER / f"{piece.name}.svg")  # type: ignore[arg-type]
+
+
+def told(piece: Piece) -> str:
+    """The section of docs/gallery.md."""
+    trace = Trace.load(FOLDER / f"{piece.name}.trace")
     card = trace.manifest.model
     given = f"“{trace.manifest.input}”" if trace.manifest.input else "an image"
     answer = f" → “{trace.manifest.output}”" if trace.manifest.output else ""
     return (
-        f"## {piece.title}\n\n[![{piece.title}](gallery/{piece.name}.svg)](gallery/{piece.name}.html)\n\n{piece.says}\n\n"
-        f"[The page](gallery/{piece.name}.html): {given}{answer}; {card.name}, {card.parameters:,} parameters.\n"
+        f"## {piece.title}\n\n![{piece.title}](gallery/{piece.name}.svg)\n\n{piece.says}\n\n"
+        f"[The trace](gallery/{piece.name}.trace): {given}{answer}; {card.name}, {card.parameters:,} parameters.\n"
     )
+
+
+def pages(pieces: Sequence[Piece]) -> Path:
+    """The explorer's page of each trace that is kept, and one that leads to them."""
+    cards = []
+    for piece in pieces:
+        write_whole(FOLDER / f"{piece.name}.html", Trace.load(FOLDER / f"{piece.name}.trace").html())
+        link = element("a", escape(piece.title), href=f"{piece.name}.html")
+        data = base64.b64encode(
+            (FOLDER / f"{piece.name}.svg").read_bytes()
+        ).decode()  # the page's policy: nothing beside it
+        style = "max-width:100%;background:#fff"
+        picture = element("img", src=f"data:image/svg+xml;base64,{data}", alt=piece.title, style=style)
+        cards.append(element("section", element("h2", link), picture, element("p", escape(piece.says))))
+    write_whole(FOLDER / "index.html", page("Gallery", element("h1", "Models at work"), *cards))
+    return FOLDER / "index.html"
 
 
 def photograph(page: Path, place: str, picture: Path) -> None:
@@ -115,14 +133,18 @@ PREFACE = """# Gallery
 
 <!-- Written by docs/gallery.py. -->
 
-Pages of the explorer, each one file that opens from disk without a network: save it and open it in a browser (on GitHub,
-with “Download raw file”). Your own: `allyouneed explore RUN --input "..." --output page.html`.
+Three models at work. `make gallery` writes their pages from the traces that lie here; open `docs/gallery/index.html` in a
+browser, no network is needed. One alone: `allyouneed explore docs/gallery/translation.trace --output page.html`. Your own:
+`allyouneed explore RUN --input "..." --output page.html`.
 
-These were made by
+The traces were made by
 
 ```bash
-python docs/gallery.py {words}
+python docs/gallery.py --translator runs/translation --encoder runs/words --classifier runs/image
 ```
+
+where `runs/translation` is Multi30k German-English (docs/results.md, seed 1), `runs/words` a tiny BERT after 2,500 updates
+on the sentences of SST-2, and `runs/image` the digits preset.
 
 """
 
@@ -134,14 +156,18 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--image", type=Path, help="an image for the classifier; else a digit of scikit-learn's")
     given = parser.parse_args(words)
     runs = {kind: run for kind in PIECES if (run := getattr(given, kind)) is not None}
-    if not runs:
-        parser.error("give at least one of --translator, --encoder, --classifier")
-    sections = [make(PIECES[kind], traced(kind, run, given.image)) for kind, run in runs.items()]
+    for kind, run in runs.items():
+        trace = traced(kind, run, given.image)
+        trace.manifest.model.run = run.name  # as it was given, and not what a link leads to
+        keep(PIECES[kind], trace)
+    kept = [piece for piece in PIECES.values() if (FOLDER / f"{piece.name}.trace").exists()]
+    index = pages(kept)
     if "translator" in runs:
         place = "screen=head&relation=cross&layer=2&head=1&theme=light&lang=en"
-        photograph(HERE / "gallery" / "translation.html", place, HERE / "gallery" / "explorer.png")
-    shown = " ".join(f"--{kind} runs/{PIECES[kind].name}" for kind in runs)
-    write_whole(HERE / "gallery.md", PREFACE.format(words=shown) + "\n".join(sections))
+        photograph(FOLDER / "translation.html", place, FOLDER / "explorer.png")
+    if runs:
+        write_whole(HERE / "gallery.md", PREFACE + "\n".join(map(told, kept)))
+    print(f"open {index} in a browser")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import traces
 
+from allyouneed.tracing.trace import Trace
+
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "docs" / "trace.md").read_text(encoding="utf-8")
 
@@ -74,3 +76,12 @@ def test_the_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     exec(block("python", "ayn.record"), {})
     exec(block("python", "Trace.load"), {})
     assert {path.name for path in tmp_path.iterdir()} == {"cat.trace", "cat.svg", "cat.html"}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs" / "gallery").glob("*.trace")), ids=lambda path: path.stem)
+def test_the_gallery_can_be_opened(path: Path) -> None:
+    """Its traces are of this format still, and say of themselves that they are right."""
+    trace = Trace.load(path)
+    errors = [layer.error for relation in trace.manifest.relations.values() for layer in relation.layers]
+    assert errors and all(error is not None and error < 1e-5 for error in errors)
+    assert path.with_suffix(".svg").exists() and "<!DOCTYPE html>" in trace.html()[:20]
