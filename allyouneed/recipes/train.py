@@ -49,7 +49,9 @@ def train(
             run_folder.save_settings(settings, out)  # a limit may have been raised
         for note in prepared.notes:
             reporter.say(note)
-        return _run(job, prepared, out, checkpoint, reporter)
+        position = _run(job, prepared, out, checkpoint, reporter)
+        world.wait()  # a rank that leaves while the first still writes may take its threads down with it
+        return position
     except UserError:
         if fresh and world.first:
             with suppress(OSError):

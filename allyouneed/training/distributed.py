@@ -1,5 +1,6 @@
 """Several processes: torchrun starts them, DDP or FSDP2 joins them. One process is the same code, a world of one."""
 
+import gc
 import os
 from contextlib import nullcontext
 from datetime import timedelta
@@ -71,7 +72,9 @@ def join() -> World:
 
 
 def leave() -> None:
+    """Ends the group. What still held it (a sharded model, in cycles of its own) goes first, or its threads outlive it."""
     if dist.is_initialized():
+        gc.collect()
         dist.destroy_process_group()
 
 
